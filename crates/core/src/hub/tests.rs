@@ -1,0 +1,118 @@
+//! The laws of the hub.
+
+use std::cell::RefCell;
+
+use super::*;
+
+fn name(text: &str) -> ChannelName {
+    text.parse().unwrap()
+}
+
+fn heard(hub: &Hub<u32>, batch: Option<Batch>) -> Vec<u32> {
+    let mut heard = Vec::new();
+    if let Some(mut batch) = batch {
+        while hub.deliver(&mut batch, 2, |&s| heard.push(s)) {}
+    }
+    heard
+}
+
+#[test]
+fn a_seat_hears_only_after_it_was_attached() {
+    let hub = Hub::new(4);
+    let chat = name("chat:1");
+    let a = hub.join(&chat, 1).seat;
+    assert_eq!(heard(&hub, hub.open_batch(&chat)), [] as [u32; 0]);
+    hub.attach(a, || ());
+    assert_eq!(heard(&hub, hub.open_batch(&chat)), [1]);
+    assert_eq!(heard(&hub, hub.open_batch(&name("chat:2"))), [] as [u32; 0]);
+}
+
+#[test]
+fn who_comes_later_does_not_hear_an_open_batch() {
+    let hub = Hub::new(1);
+    let chat = name("chat:1");
+    let a = hub.join(&chat, 1).seat;
+    hub.attach(a, || ());
+    let batch = hub.open_batch(&chat);
+    let b = hub.join(&chat, 2).seat;
+    hub.attach(b, || ());
+    assert_eq!(heard(&hub, batch), [1]);
+    assert_eq!(heard(&hub, hub.open_batch(&chat)), [1, 2]);
+}
+
+#[test]
+fn a_batch_on_its_way_never_reaches_the_channel_that_took_its_index() {
+    let hub = Hub::new(1);
+    let (old, new) = (name("old"), name("new"));
+    let a = hub.join(&old, 1).seat;
+    hub.attach(a, || ());
+    let batch = hub.open_batch(&old);
+    hub.leave(a);
+    assert!(hub.retire(&old));
+    let b = hub.join(&new, 2).seat;
+    hub.attach(b, || ());
+    assert_eq!(b.channel(), a.channel(), "the index is taken over");
+    assert_eq!(heard(&hub, batch), [] as [u32; 0]);
+}
+
+#[test]
+fn the_reply_is_placed_before_the_seat_hears() {
+    let hub = Hub::new(1);
+    let chat = name("chat:1");
+    let log = RefCell::new(Vec::new());
+    let seat = hub.join(&chat, 7).seat;
+    hub.attach(seat, || log.borrow_mut().push("subscribed"));
+    let mut batch = hub.open_batch(&chat).unwrap();
+    hub.deliver(&mut batch, 9, |_| log.borrow_mut().push("event"));
+    assert_eq!(*log.borrow(), ["subscribed", "event"]);
+}
+
+#[test]
+fn the_last_to_leave_is_told_the_name_and_the_channel_lingers() {
+    let hub = Hub::new(1);
+    let chat = name("chat:1");
+    let (a, b) = (hub.join(&chat, 1).seat, hub.join(&chat, 2).seat);
+    hub.confirm(&chat);
+    assert_eq!(hub.leave(a), None);
+    assert!(!hub.retire(&chat), "somebody sits there");
+    assert_eq!(hub.leave(b), Some(chat.clone()));
+    assert!(hub.join(&chat, 3).live, "a lingering channel is still confirmed");
+    assert_eq!((hub.channels(), hub.subscriptions()), (1, 1));
+}
+
+#[test]
+fn a_retired_channel_starts_unconfirmed() {
+    let hub = Hub::new(1);
+    let chat = name("chat:1");
+    let a = hub.join(&chat, 1).seat;
+    assert!(hub.confirm(&chat));
+    hub.leave(a);
+    assert!(hub.retire(&chat));
+    assert!(!hub.confirm(&chat));
+    assert!(!hub.join(&chat, 1).live);
+}
+
+#[test]
+fn a_walk_that_pauses_reaches_everybody_once_while_others_come_and_go() {
+    let hub = Hub::new(1);
+    let chat = name("chat:1");
+    let seats: Vec<Seat> = (0..100)
+        .map(|n| {
+            let seat = hub.join(&chat, n).seat;
+            hub.attach(seat, || ());
+            seat
+        })
+        .collect();
+    let mut batch = hub.open_batch(&chat).unwrap();
+    let mut heard = Vec::new();
+    let mut round = 0;
+    while hub.deliver(&mut batch, 10, |&s| heard.push(s)) {
+        hub.leave(seats[99 - round]);
+        let late = hub.join(&chat, 1000).seat;
+        hub.attach(late, || ());
+        round += 1;
+    }
+    assert!(heard.windows(2).all(|pair| pair[0] < pair[1]), "nobody twice, nobody who came late: {heard:?}");
+    let stayed = 100 - round as u32;
+    assert!((0..stayed).all(|n| heard.contains(&n)), "everybody who stayed");
+}

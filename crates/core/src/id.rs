@@ -1,0 +1,101 @@
+//! Identifiers as types, so that one cannot stand where another belongs.
+//!
+//! Random ids are made by the shell and passed in; this room only holds them.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The number a client gives a request and gets back in the reply: 1 … 2^53−1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RequestId(u64);
+
+/// The largest request id: the largest integer that JavaScript counts exactly.
+const MAX_REQUEST_ID: u64 = (1 << 53) - 1;
+/// The longest client id, in bytes.
+const MAX_CLIENT_BYTES: usize = 64;
+
+/// Why an id is none. The message names field, limit and value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// A request id outside 1 … 2^53−1.
+    #[error("`id` must be an integer from 1 to 9007199254740991, not {0}")]
+    Request(u64),
+    /// An empty client id.
+    #[error("`client` must not be empty")]
+    ClientEmpty,
+    /// A client id that is too long; holds its length.
+    #[error("`client` has at most 64 bytes, this one has {0}")]
+    ClientTooLong(usize),
+}
+
+impl RequestId {
+    /// Parses a request id.
+    ///
+    /// # Errors
+    /// [`IdError::Request`] outside 1 … 2^53−1.
+    pub fn new(id: u64) -> Result<Self, IdError> {
+        if (1..=MAX_REQUEST_ID).contains(&id) { Ok(Self(id)) } else { Err(IdError::Request(id)) }
+    }
+
+    /// The number.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// What makes two connections the same tab or device. A secret between client and server: other
+/// clients see the [`SessionId`] only.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ClientId(Arc<str>);
+
+impl ClientId {
+    /// Parses a client id of 1–64 bytes.
+    ///
+    /// # Errors
+    /// [`IdError`] when it is empty or too long.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        match text.len() {
+            0 => Err(IdError::ClientEmpty),
+            n if n > MAX_CLIENT_BYTES => Err(IdError::ClientTooLong(n)),
+            _ => Ok(Self(text.into())),
+        }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientId(secret)") // logs must not hand out what lets one take over a device
+    }
+}
+
+/// One session: public, unguessable, new for each connection. Printed as 32 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId(u128);
+
+impl SessionId {
+    /// A session id from 128 random bits.
+    pub fn from_random(bits: u128) -> Self {
+        Self(bits)
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Names something a session asked of the outside, until the answer comes. Unique in one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u32);

@@ -1,0 +1,96 @@
+//! Positions: which event of which stretch of a channel's history.
+//!
+//! The rules are in POSITIONS of the design; here is only the value and its spelling
+//! `<epoch>-<offset>`. An epoch is 13 digits of milliseconds and 6 of nonce: 19 digits fit a `u64`.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One writer's stretch of a channel's history; later epochs are greater. On the wire a string of
+/// 19 decimal digits, since it exceeds what a double holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Epoch(u64);
+
+/// An event's place in its channel. Offsets count 1, 2, 3 … through all epochs of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// The stretch of history that numbered it.
+    pub epoch: Epoch,
+    /// The number of the event; 0 is "before the first".
+    pub offset: u64,
+}
+
+/// A text that is no epoch or position.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no position: <19 digits>-<offset> is expected")]
+pub struct PositionError(String);
+
+impl FromStr for Epoch {
+    type Err = PositionError;
+    fn from_str(text: &str) -> Result<Self, PositionError> {
+        let digits = text.len() == 19 && text.bytes().all(|b| b.is_ascii_digit());
+        let value = if digits { text.parse().ok() } else { None };
+        value.map(Self).ok_or_else(|| PositionError(text.chars().take(64).collect()))
+    }
+}
+
+impl FromStr for Position {
+    type Err = PositionError;
+    fn from_str(text: &str) -> Result<Self, PositionError> {
+        let error = || PositionError(text.chars().take(64).collect());
+        let (epoch, offset) = text.split_once('-').ok_or_else(error)?;
+        let plain = !offset.is_empty() && offset.bytes().all(|b| b.is_ascii_digit());
+        let offset = if plain { offset.parse().ok() } else { None };
+        Ok(Self { epoch: epoch.parse()?, offset: offset.ok_or_else(error)? })
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:019}", self.0)
+    }
+}
+
+impl fmt::Debug for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.epoch, self.offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_was_given_may_be_given_back() {
+        for text in
+            ["1763700000000000001-0", "0000000000000000000-7", "9999999999999999999-18446744073709551615"]
+        {
+            assert_eq!(text.parse::<Position>().unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "-",
+            "1-1",
+            "1763700000000000001",
+            "1763700000000000001-",
+            "1763700000000000001-+1",
+            "176370000000000000x-1",
+        ] {
+            assert!(text.parse::<Position>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn later_epochs_are_greater() {
+        let (a, b): (Epoch, Epoch) =
+            ("1763700000000000001".parse().unwrap(), "1763700000001000000".parse().unwrap());
+        assert!(a < b && a.to_string() < b.to_string());
+    }
+}
