@@ -1,0 +1,132 @@
+//! Native frames as MessagePack: maps back to back.
+//!
+//! `data` is a string that holds JSON, or binary: JSON text is never re-encoded, so numbers, key
+//! order and escapes stay as they were published.
+
+use bytes::Bytes;
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tidegate_core::{ChannelName, Event, Payload, PayloadKind};
+
+use crate::flat::{ClientFlat, ServerFlat};
+use crate::{ClientFrame, EventFrame, Malformed, ServerFrame};
+
+/// What stands in `data`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Data {
+    Text(String),
+    Binary(Vec<u8>),
+}
+
+/// The requests in a message. After one that cannot be read the rest is lost: its end is unknown.
+pub fn decode_client(message: &[u8]) -> Vec<Result<ClientFrame, Malformed>> {
+    let mut rest = message;
+    let mut frames = Vec::new();
+    while !rest.is_empty() {
+        match rmp_serde::from_read::<_, ClientFlat<Data>>(&mut rest) {
+            Ok(flat) => frames.push(ClientFrame::from_flat(flat, |data| Ok(data.into_bytes()))),
+            Err(error) => {
+                frames.push(Err(Malformed::bad(format!("a request is one MessagePack map: {error}"))));
+                break;
+            }
+        }
+    }
+    frames
+}
+
+/// A request.
+pub fn encode_client(frame: &ClientFrame) -> Vec<u8> {
+    to_vec(&frame.to_flat(|bytes, kind| Some(Data::of(bytes, kind))))
+}
+
+/// The frames in a message of the server.
+///
+/// # Errors
+/// A sentence that says what is wrong with the first frame that is.
+pub fn decode_server(message: &[u8]) -> Result<Vec<ServerFrame>, String> {
+    let mut rest = message;
+    let mut frames = Vec::new();
+    while !rest.is_empty() {
+        let flat: ServerFlat<Data> = rmp_serde::from_read(&mut rest).map_err(|error| error.to_string())?;
+        frames.push(ServerFrame::from_flat(flat, |data| Payload::new(data.into_bytes()))?);
+    }
+    Ok(frames)
+}
+
+/// A frame of the server.
+pub fn encode_server(frame: &ServerFrame) -> Vec<u8> {
+    to_vec(&frame.to_flat(|payload| {
+        Some(match payload.kind() {
+            PayloadKind::Text => {
+                let mut json = Vec::new();
+                crate::json::write_data(&mut json, payload);
+                Data::Text(String::from_utf8(json).unwrap_or_default())
+            }
+            kind => Data::of(payload.bytes(), kind),
+        })
+    }))
+}
+
+/// Appends an event frame.
+pub fn write_event(out: &mut Vec<u8>, channel: &ChannelName, event: &Event) {
+    let frame = ServerFrame::Event(EventFrame {
+        channel: channel.as_str().to_owned(),
+        offset: event.position.map(|p| p.offset),
+        payload: event.payload.clone(),
+        from: event.from.as_deref().map(str::to_owned),
+        key: event.key.as_deref().map(str::to_owned),
+    });
+    out.extend_from_slice(&encode_server(&frame));
+}
+
+fn to_vec<T: Serialize>(flat: &T) -> Vec<u8> {
+    // Maps of strings, numbers and bytes always serialise into a vector.
+    rmp_serde::to_vec_named(flat).unwrap_or_default()
+}
+
+impl Data {
+    fn of(bytes: &Bytes, kind: PayloadKind) -> Self {
+        match (kind, std::str::from_utf8(bytes)) {
+            (PayloadKind::Json | PayloadKind::Text, Ok(text)) => Self::Text(text.to_owned()),
+            _ => Self::Binary(bytes.to_vec()),
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Text(text) => text.into(),
+            Self::Binary(bytes) => bytes.into(),
+        }
+    }
+}
+
+impl Serialize for Data {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Binary(bytes) => serializer.serialize_bytes(bytes),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Data {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct DataVisitor;
+        impl Visitor<'_> for DataVisitor {
+            type Value = Data;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("`data` as a string (JSON or other text) or as binary")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Data, E> {
+                Ok(Data::Text(text.to_owned()))
+            }
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Data, E> {
+                Ok(Data::Binary(bytes.to_vec()))
+            }
+        }
+        deserializer.deserialize_any(DataVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests;
