@@ -1,0 +1,50 @@
+//! Errors of the API: problem details (RFC 9457) with `code`.
+
+use axum::response::{IntoResponse, Response};
+use tidegate_core::Refusal;
+use tidegate_protocol::codes;
+
+/// One problem.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: u16,
+    code: &'static str,
+    detail: String,
+    retry: bool,
+}
+
+impl Problem {
+    pub(super) fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), retry: false }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            status: codes::http_status(refusal.reason),
+            code: codes::error_code(refusal.reason),
+            detail: refusal.message,
+            retry: refusal.reason.retry(),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = axum::http::StatusCode::from_u16(self.status).unwrap_or_default();
+        let body = serde_json::json!({
+            "title": status.canonical_reason().unwrap_or_default(),
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+        });
+        let mut response = (status, body.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert("content-type", axum::http::HeaderValue::from_static("application/problem+json"));
+        if self.retry {
+            headers.insert("retry-after", axum::http::HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

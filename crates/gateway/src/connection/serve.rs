@@ -1,0 +1,301 @@
+//! The task of one connection: reads, steps the session, does what the steps say.
+//!
+//! It sleeps until there is something to read, an answer, a deadline, or room for what was blocked.
+//! It must not know wire formats: the door turns bytes into inputs and replies into bytes.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tidegate_core::hub::Seat;
+use tidegate_core::session::{Answer, Ask, Effect, Effects, Input, Reply, Session};
+use tidegate_core::{Close, Ticket};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Sleep;
+
+use super::inbound::{End, Inbound};
+use super::{ByteStream, Peer, wake};
+use crate::doors::{Door, Said};
+use crate::node::Node;
+use crate::registry::Place;
+
+/// The read buffer of a thread: what one read takes at most.
+const SCRATCH: usize = 64 << 10;
+/// Reads in one turn; then others run.
+const READS_A_TURN: usize = 8;
+/// How long a closing peer may take to take the last bytes and to close its side.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+thread_local! {
+    static TURN: RefCell<Turn> = RefCell::new(Turn {
+        scratch: vec![0; SCRATCH].into_boxed_slice(),
+        inbound: Inbound::default(),
+        effects: Effects::new(),
+    });
+}
+
+/// What a turn needs and no connection keeps.
+struct Turn {
+    scratch: Box<[u8]>,
+    inbound: Inbound,
+    effects: Effects,
+}
+
+/// The task's state.
+pub(crate) struct Serve {
+    node: Arc<Node>,
+    connection: Arc<Peer>,
+    place: Place,
+    session: Session,
+    door: Door,
+    /// Seats whose channel the broker has not confirmed yet. Bounded by the session's open asks.
+    joining: Vec<(Ticket, Seat)>,
+    /// Ends a connection that does not finish closing.
+    closing: Option<Pin<Box<Sleep>>>,
+    /// Room for one connection of the node; given back when the task ends.
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Serve {
+    pub(crate) fn new(
+        node: Arc<Node>,
+        connection: Arc<Peer>,
+        session: Session,
+        door: Door,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        let place = node.registry.enter(Arc::clone(&connection), node.clock.second());
+        node.registry.expect(place, session.deadline_s(node.clock.now()));
+        Self { node, connection, place, session, door, joining: Vec::new(), closing: None, _permit: permit }
+    }
+
+    /// What comes before the task: `first` is what the door has to say before reading, `leftover` was
+    /// read behind the request's head. Apart from the task, which does not carry it then.
+    pub(crate) fn begin(&mut self, first: Option<Input>, leftover: &[u8]) {
+        TURN.with_borrow_mut(|turn| {
+            if let Some(input) = first {
+                self.step(input, &mut turn.effects);
+            }
+            if !leftover.is_empty() {
+                self.read(leftover, &mut turn.inbound, &mut turn.effects);
+            }
+        });
+    }
+
+    /// One turn: everything that can be done now.
+    fn turn(&mut self, turn: &mut Turn, context: &mut Context<'_>) -> Poll<()> {
+        self.connection.waker.register(context.waker());
+        let wakes = self.connection.wakes.swap(0, Ordering::AcqRel);
+        if wakes & wake::KILL != 0 {
+            return Poll::Ready(());
+        }
+        if wakes & wake::ANSWERS != 0 {
+            let answers = std::mem::take(&mut *self.connection.answers.lock());
+            for (ticket, answer) in answers {
+                self.answered(ticket, answer, &mut turn.effects);
+            }
+        }
+        if wakes & wake::TICK != 0 {
+            self.step(Input::Tick, &mut turn.effects);
+        }
+        if self.write(context).is_err() || self.is_overdue(context) {
+            return Poll::Ready(());
+        }
+        let read = self.read_all(turn, context);
+        // What was read may have filled the outbox: ask for room before sleeping.
+        if self.write(context).is_err() {
+            return Poll::Ready(());
+        }
+        read
+    }
+
+    fn read_all(&mut self, turn: &mut Turn, context: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..READS_A_TURN {
+            if ready!(self.connection.stream.poll_readable(context)).is_err() {
+                return Poll::Ready(());
+            }
+            match self.connection.stream.read_some(&mut turn.scratch) {
+                Ok(0) => return Poll::Ready(()),
+                Ok(read) => {
+                    self.connection.heard();
+                    let bytes = &turn.scratch[..read];
+                    self.read(bytes, &mut turn.inbound, &mut turn.effects);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Lets the door read `bytes`, and the session hear what it made of them.
+    fn read(&mut self, bytes: &[u8], inbound: &mut Inbound, effects: &mut Effects) {
+        if !self.connection.is_open() {
+            return; // what a peer says after it was told goodbye is of no interest
+        }
+        self.door.read(bytes, inbound);
+        for input in inbound.inputs.drain(..) {
+            self.step(input, effects);
+        }
+        let replies = std::mem::take(&mut inbound.replies);
+        match inbound.end.take() {
+            Some(End::Goodbye) => self.connection.close(Close::Normal, Some(replies.into())),
+            Some(End::Broken(close, message)) => {
+                if !replies.is_empty() {
+                    self.connection.send(replies.into());
+                }
+                self.connection.close(close, self.connection.format().close(close, &message));
+            }
+            None if replies.is_empty() => {}
+            None => self.connection.send(replies.into()),
+        }
+    }
+
+    fn answered(&mut self, ticket: Ticket, answer: Answer, effects: &mut Effects) {
+        if let Some(at) = self.joining.iter().position(|(waiting, _)| *waiting == ticket) {
+            let (_, seat) = self.joining.swap_remove(at);
+            if self.joining.is_empty() {
+                self.joining = Vec::new();
+            }
+            if matches!(answer, Answer::Joined(Err(_))) {
+                self.node.relay.leave(seat);
+            }
+        }
+        self.step(Input::Done(ticket, answer), effects);
+    }
+
+    /// Steps the session, and does what comes of it.
+    fn step(&mut self, input: Input, effects: &mut Effects) {
+        let now = self.node.clock.now();
+        let before = self.session.deadline_s(now);
+        self.session.step(input, now, effects);
+        // A deed may answer at once: that is a step of its own, whose effects come behind.
+        let mut at = 0;
+        while at < effects.len() {
+            let effect = std::mem::replace(&mut effects[at], Effect::Reply(Reply::Opened));
+            at += 1;
+            if let Some((ticket, answer)) = self.act(effect) {
+                self.session.step(Input::Done(ticket, answer), now, effects);
+            }
+        }
+        effects.clear();
+        let after = self.session.deadline_s(now);
+        if after != before {
+            self.node.registry.expect(self.place, after);
+        }
+    }
+
+    /// One deed. Returns the answer, if the deed gives one at once.
+    fn act(&mut self, effect: Effect) -> Option<(Ticket, Answer)> {
+        match effect {
+            Effect::Reply(reply) => self.say(&reply),
+            Effect::Attach(seat, reply) => {
+                let (node, connection) = (Arc::clone(&self.node), Arc::clone(&self.connection));
+                node.hub.attach(seat, || {
+                    if let Some(Said::Frame(bytes)) = reply.and_then(|reply| self.door.reply(&reply)) {
+                        connection.send(bytes);
+                    }
+                });
+            }
+            Effect::Close(close, message) => {
+                tracing::debug!(session = %self.session.id(), ?close, message, "session closed");
+                self.connection.close(close, self.connection.format().close(close, &message));
+            }
+            Effect::Ask(ticket, ask) => return self.ask(ticket, ask).map(|answer| (ticket, answer)),
+        }
+        None
+    }
+
+    fn ask(&mut self, ticket: Ticket, ask: Ask) -> Option<Answer> {
+        match ask {
+            Ask::Authorise(credentials) => {
+                let now = self.node.clock.now();
+                Some(Answer::Authorised(self.node.policy.access.authorise(&credentials, now.unix_s)))
+            }
+            Ask::Join(channel) => match self.node.relay.join(&channel, &self.connection, ticket) {
+                Ok(joined) if joined.live => Some(Answer::Joined(Ok(joined.seat))),
+                Ok(joined) => {
+                    self.joining.push((ticket, joined.seat));
+                    None
+                }
+                Err(refusal) => Some(Answer::Joined(Err(refusal))),
+            },
+            Ask::Leave(seat) => {
+                self.node.relay.leave(seat);
+                Some(Answer::Left)
+            }
+            Ask::Publish { channel, payload, from } => {
+                let to = Arc::clone(&self.connection);
+                let from = Some(from.to_string().into());
+                let done = move |answer| to.answer(ticket, Answer::Published(answer));
+                self.node.relay.publish(channel, payload, from, done);
+                None
+            }
+        }
+    }
+
+    fn say(&mut self, reply: &Reply) {
+        if let Reply::Refused { refusal, .. } = reply {
+            self.node.refused(refusal.reason);
+        }
+        match self.door.reply(reply) {
+            Some(Said::Frame(bytes)) => self.connection.send(bytes),
+            Some(Said::Head(bytes)) => self.connection.release(bytes),
+            Some(Said::Instead(close, bytes)) => self.connection.close_instead(close, bytes),
+            None => {}
+        }
+    }
+
+    /// Writes what was blocked, if there is room.
+    fn write(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        while self.connection.is_blocked() {
+            match self.connection.stream.poll_writable(context) {
+                Poll::Ready(result) => result?,
+                Poll::Pending => break,
+            }
+            self.connection.resume();
+        }
+        Ok(())
+    }
+
+    /// Whether a closing connection took too long.
+    fn is_overdue(&mut self, context: &mut Context<'_>) -> bool {
+        if self.connection.is_open() {
+            return false;
+        }
+        let sleep = self.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)));
+        sleep.as_mut().poll(context).is_ready()
+    }
+
+    /// Cleans up: no seat, no entry of the registry and no byte is left behind.
+    fn leave(&mut self) {
+        let close = self.connection.end();
+        self.node.registry.leave(self.place);
+        for seat in self.session.close() {
+            self.node.relay.leave(seat);
+        }
+        for (_, seat) in self.joining.drain(..) {
+            self.node.relay.leave(seat);
+        }
+        self.node.closed(&self.door, self.session.id(), close);
+    }
+}
+
+/// The task is this value and nothing around it: an async block would hold it twice.
+impl Future for Serve {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        ready!(TURN.with_borrow_mut(|turn| this.turn(turn, context)));
+        this.leave();
+        Poll::Ready(())
+    }
+}

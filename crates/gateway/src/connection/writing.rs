@@ -1,0 +1,246 @@
+//! The writing half of a connection: staging, flushing, closing.
+//!
+//! ```text
+//! open ──stage, flush──► all written
+//!  │ └─part written────► blocked: the task waits for room, writes the rest
+//!  ├─overflow──────────► closing: a half-written entry stays, the rest goes, then the close frame
+//!  └─close─────────────► closing ──drained──► finished: the peer's end, or 5 s ──► dead
+//! ```
+
+use std::io::{self, IoSlice};
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use tidegate_core::hub::ChannelKey;
+use tidegate_core::{Close, Entry, Outbox};
+
+use super::{ByteStream, Connection, wake};
+use crate::wire::Slice;
+
+/// Slices that leave in one write at most (`IOV_MAX` is 1024; more than 64 brings nothing).
+const WRITE_SLICES: usize = 64;
+
+/// What a bare door's client reads when its connection ends before its channels were confirmed.
+pub(super) const NOT_OPENED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
+                            Content-Length: 0\r\nConnection: close\r\n\r\n";
+
+#[derive(Debug, Default)]
+pub(super) struct Out {
+    outbox: Outbox,
+    state: State,
+    /// The kernel had no room; the task goes on when it has.
+    blocked: bool,
+    /// Something was staged, and whoever staged it first will flush.
+    staged: bool,
+    /// Bytes of this outbox in the gauge.
+    gauged: u32,
+    /// Why it closes, once it does.
+    close: Option<Close>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Entries gather but are not written: the head of the response is still to come.
+    Held,
+    #[default]
+    Open,
+    /// Takes nothing more; ends when all is written.
+    Closing,
+    /// All is written and the stream is finished.
+    Finished,
+    Dead,
+}
+
+/// What became of a staged entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Staged {
+    /// It is the first: the caller flushes, at the end of its batch.
+    First,
+    /// Somebody will flush: who staged before, or the task.
+    Behind,
+    /// Not taken: the connection is closing.
+    Refused,
+}
+
+impl<B: ByteStream> Connection<B> {
+    /// Whether bytes wait for the kernel.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.out.lock().blocked
+    }
+
+    /// Keeps what is staged from now on until [`Connection::release`].
+    pub(crate) fn hold(&self) {
+        self.out.lock().state = State::Held;
+    }
+
+    /// Puts `head` before what gathered, and writes all.
+    pub(crate) fn release(&self, head: Bytes) {
+        let mut out = self.out.lock();
+        if out.state == State::Held {
+            out.outbox.push_head(head);
+            out.state = State::Open;
+            self.write(&mut out);
+        }
+    }
+
+    /// Stages events of a channel. Overflow closes the connection as slow.
+    pub(crate) fn stage(&self, slice: &Slice, channel: ChannelKey) -> Staged {
+        self.stage_entry(Entry { bytes: slice.bytes.clone(), channel: Some(channel), events: slice.events })
+    }
+
+    fn stage_entry(&self, entry: Entry) -> Staged {
+        let mut out = self.out.lock();
+        if !matches!(out.state, State::Open | State::Held) {
+            return Staged::Refused;
+        }
+        let events = u64::from(entry.events);
+        if let Err(overflow) = out.outbox.push(entry, &self.shared.outbox) {
+            self.shared.dropped_slow.inc_by(events);
+            let message = format!("the client reads too slowly: {overflow}");
+            self.cut(&mut out, Close::Slow, &message);
+            return Staged::Refused;
+        }
+        if out.blocked || out.state == State::Held {
+            self.gauge(&mut out); // it stays a while; what is flushed at once is not worth counting
+            return Staged::Behind;
+        }
+        if out.staged {
+            return Staged::Behind;
+        }
+        out.staged = true;
+        Staged::First
+    }
+
+    /// Writes what is staged, as far as the kernel takes it.
+    pub(crate) fn flush(&self) {
+        let mut out = self.out.lock();
+        out.staged = false;
+        if out.state == State::Open && !out.blocked {
+            self.write(&mut out);
+        }
+    }
+
+    /// Stages a frame that belongs to no channel, and writes at once.
+    pub(crate) fn send(&self, bytes: Bytes) {
+        if self.stage_entry(Entry::reply(bytes)) == Staged::First {
+            self.flush();
+        }
+    }
+
+    /// Closes behind what waits: `last` is written, then the stream is finished.
+    pub(crate) fn close(&self, close: Close, last: Option<Bytes>) {
+        let mut out = self.out.lock();
+        match out.state {
+            State::Open => self.finish_with(&mut out, close, last),
+            State::Held => self.cut(&mut out, close, ""),
+            State::Closing | State::Finished | State::Dead => {}
+        }
+    }
+
+    /// Closes at once: nothing that waits is written but `only`.
+    pub(crate) fn close_instead(&self, close: Close, only: Bytes) {
+        let mut out = self.out.lock();
+        if matches!(out.state, State::Open | State::Held) {
+            let dropped = out.outbox.cut();
+            self.shared.dropped_slow.inc_by(dropped);
+            self.finish_with(&mut out, close, Some(only));
+        }
+    }
+
+    fn cut(&self, out: &mut Out, close: Close, message: &str) {
+        let last = match out.state {
+            State::Held => Some(Bytes::from_static(NOT_OPENED)), // frames mean nothing to it yet
+            _ => self.format.close(close, message),
+        };
+        let dropped = out.outbox.cut();
+        self.shared.dropped_slow.inc_by(dropped);
+        self.finish_with(out, close, last);
+    }
+
+    fn finish_with(&self, out: &mut Out, close: Close, last: Option<Bytes>) {
+        if let Some(last) = last {
+            out.outbox.push_last(last);
+        }
+        out.state = State::Closing;
+        out.close = Some(close);
+        if !out.blocked {
+            self.write(out);
+        }
+        self.gauge(out);
+        self.wake(wake::OUTBOX);
+    }
+
+    /// Writes until all is written or the kernel has no room.
+    fn write(&self, out: &mut Out) {
+        while !out.outbox.is_empty() {
+            let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
+            let count = out.outbox.slices(&mut slices);
+            match self.stream.write_some(&slices[..count]) {
+                Ok(written) => {
+                    out.outbox.advance(written);
+                    out.blocked = false;
+                    self.progress_s.store(self.shared.clock.second(), Ordering::Relaxed);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !out.blocked {
+                        out.blocked = true;
+                        self.wake(wake::OUTBOX);
+                    }
+                    break;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.die(out); // the peer is gone; the task finds out and cleans up
+                    self.wake(wake::KILL);
+                    break;
+                }
+            }
+        }
+        if out.outbox.is_empty() {
+            out.blocked = false;
+            if out.state == State::Closing {
+                out.state = State::Finished;
+                self.stream.finish();
+            }
+        }
+        self.gauge(out);
+    }
+
+    fn die(&self, out: &mut Out) {
+        // Not counted as dropped: a peer that is gone misses nothing.
+        out.state = State::Dead;
+        out.outbox = Outbox::default();
+        out.blocked = false;
+        self.gauge(out);
+    }
+
+    /// Keeps the gauge of waiting bytes in step.
+    fn gauge(&self, out: &mut Out) {
+        let bytes = out.outbox.bytes();
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        if bytes != out.gauged {
+            self.shared.outbox_bytes.add(i64::from(bytes) - i64::from(out.gauged));
+            out.gauged = bytes;
+        }
+    }
+
+    /// Whether it still takes entries.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.out.lock().state, State::Open | State::Held)
+    }
+
+    /// There is room again: writes what was blocked.
+    pub(super) fn resume(&self) {
+        let mut out = self.out.lock();
+        if out.blocked {
+            self.write(&mut out);
+        }
+    }
+
+    /// Marks the connection dead and drops what waits. Returns why it was closed, if we did.
+    pub(super) fn end(&self) -> Option<Close> {
+        let mut out = self.out.lock();
+        self.die(&mut out);
+        out.close
+    }
+}

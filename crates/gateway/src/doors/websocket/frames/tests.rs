@@ -1,0 +1,106 @@
+//! The laws of reading frames.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const MOST: usize = 1000;
+
+/// A masked frame of a client.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mask = [0x11, 0x22, 0x33, 0x44];
+    let mut out = vec![first];
+    match payload.len() {
+        n @ 0..=125 => out.push(0x80 | n as u8),
+        n => {
+            out.push(0x80 | 126);
+            out.extend_from_slice(&(n as u16).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(&mask);
+    out.extend(payload.iter().enumerate().map(|(i, b)| b ^ mask[i % 4]));
+    out
+}
+
+fn read(frames: &mut Frames, bytes: &[u8]) -> (Vec<Heard>, Vec<u8>, Result<(), Broken>) {
+    let (mut heard, mut replies) = (Vec::new(), Vec::new());
+    let result = frames.read(bytes, MOST, &mut heard, &mut replies);
+    (heard, replies, result)
+}
+
+#[test]
+fn whole_messages_leave_no_context_behind() {
+    let mut frames = Frames::default();
+    let bytes = [frame(0x81, b"one"), frame(0x82, b"\xff"), frame(0x89, b"ping")].concat();
+    let (heard, replies, result) = read(&mut frames, &bytes);
+    assert_eq!(heard, [Heard::Text("one".into()), Heard::Binary(Bytes::from_static(b"\xff"))]);
+    assert_eq!((replies, result), (b"\x8a\x04ping".to_vec(), Ok(())));
+    assert!(!frames.owns_a_context());
+}
+
+#[test]
+fn a_message_in_pieces_owns_a_context_until_it_ends() {
+    let mut frames = Frames::default();
+    let bytes = [frame(0x01, b"he"), frame(0x80, b"llo")].concat();
+    for byte in &bytes[..bytes.len() - 1] {
+        assert_eq!(read(&mut frames, &[*byte]), (vec![], vec![], Ok(())));
+        assert!(frames.owns_a_context());
+    }
+    let (heard, _, _) = read(&mut frames, &bytes[bytes.len() - 1..]);
+    assert_eq!(heard, [Heard::Text("hello".into())]);
+    assert!(!frames.owns_a_context());
+}
+
+#[test]
+fn what_breaks_the_protocol_is_said_and_harms_no_other() {
+    let unmasked = vec![0x81, 0x02, b'h', b'i'];
+    let reserved = frame(0xc1, b"x");
+    let long_ping = frame(0x89, &[0; 126]);
+    let stray = frame(0x80, b"x");
+    let declared = vec![0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4];
+    for bytes in [unmasked, reserved, long_ping, stray] {
+        let mut frames = Frames::default();
+        let (_, _, result) = read(&mut frames, &[frame(0x81, b"before"), bytes].concat());
+        assert!(matches!(result, Err(Broken::Protocol(_))), "{result:?}");
+    }
+    assert!(matches!(read(&mut Frames::default(), &declared).2, Err(Broken::TooBig(_))));
+    assert!(matches!(read(&mut Frames::default(), &frame(0x82, &[0; MOST + 1])).2, Err(Broken::TooBig(_))));
+    assert_eq!(read(&mut Frames::default(), &frame(0x81, b"\xff")).2, Err(Broken::Utf8));
+    let (heard, _, result) = read(&mut Frames::default(), &frame(0x81, b"after"));
+    assert_eq!((heard, result), (vec![Heard::Text("after".into())], Ok(())));
+}
+
+#[test]
+fn a_close_is_answered_with_its_code() {
+    let close = [&1000u16.to_be_bytes()[..], b"bye"].concat();
+    let (heard, replies, result) = read(&mut Frames::default(), &frame(0x88, &close));
+    assert_eq!((heard, result), (vec![Heard::Close], Ok(())));
+    assert_eq!(&replies[..4], b"\x88\x05\x03\xe8");
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300), piece in 1usize..50) {
+        let mut frames = Frames::default();
+        for chunk in bytes.chunks(piece) {
+            if read(&mut frames, chunk).2.is_err() {
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn messages_arrive_however_they_are_cut(
+        messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..10),
+        piece in 1usize..400,
+    ) {
+        let bytes: Vec<u8> = messages.iter().flat_map(|m| frame(0x82, m)).collect();
+        let (mut frames, mut heard) = (Frames::default(), Vec::new());
+        for chunk in bytes.chunks(piece) {
+            heard.extend(read(&mut frames, chunk).0);
+        }
+        let expected: Vec<Heard> = messages.into_iter().map(|m| Heard::Binary(m.into())).collect();
+        prop_assert_eq!(heard, expected);
+        prop_assert!(!frames.owns_a_context());
+    }
+}

@@ -1,0 +1,94 @@
+//! The front of the public port: reads the head of a request, opens the right door.
+//!
+//! Own code, since an event stream behind a general HTTP server costs ten times the memory. It
+//! serves requests that open a connection, and the page; whatever else comes is refused, answered
+//! once and closed. It must not know the hub or the broker.
+
+mod head;
+mod open;
+mod origin;
+mod page;
+mod response;
+mod upgrade;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::connection::Socket;
+use crate::node::Node;
+use head::{Head, MAX_HEAD};
+use open::Opened;
+pub(crate) use open::OpenedDoor;
+pub(crate) use origin::Origins;
+pub(crate) use response::{Response, refusal_response};
+
+/// From accepting to the end of the request's head. Counts the whole, not each byte.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a refused peer may take to read why, before the socket is closed under it.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Handles an accepted socket until its door is open; the door then runs in a task of its own, whose
+/// memory does not carry what the handshake needed.
+pub(crate) async fn welcome(node: Arc<Node>, mut socket: Socket, permit: OwnedSemaphorePermit) {
+    let head = match tokio::time::timeout(HANDSHAKE_TIMEOUT, read_head(&mut socket)).await {
+        Ok(Ok(Some(read))) => read,
+        Ok(Ok(None)) => return,
+        Ok(Err(refusal)) => return answer(socket, &refusal).await,
+        Err(_) => {
+            return answer(socket, &Response::text(408, "the request's head did not come within 5 s")).await;
+        }
+    };
+    let (head, leftover) = head;
+    match open::open(&node, &head) {
+        Ok(Opened::Door(opened)) => node.serve(socket, *opened, &leftover, permit),
+        Ok(Opened::Answer(response)) => answer(socket, &response).await,
+        Err(response) => {
+            tracing::debug!(status = response.status(), path = head.path(), "request refused");
+            answer(socket, &response).await;
+        }
+    }
+}
+
+/// Reads until the head is whole. None if the peer left before it said anything.
+async fn read_head(socket: &mut Socket) -> Result<Option<(Head, Vec<u8>)>, Response> {
+    let mut bytes = Vec::with_capacity(1024);
+    loop {
+        match socket.read_buf(&mut bytes).await {
+            Ok(0) | Err(_) if bytes.is_empty() => return Ok(None),
+            Ok(0) => return Err(Response::text(400, "the request ended in the middle of its head")),
+            Err(_) => return Ok(None),
+            Ok(_) => {}
+        }
+        if let Some((head, length)) = Head::parse(&bytes)? {
+            return Ok(Some((head, bytes.split_off(length))));
+        }
+        if bytes.len() > MAX_HEAD {
+            return Err(Response::text(431, &format!("the head of a request has at most {MAX_HEAD} bytes")));
+        }
+    }
+}
+
+/// Answers, and closes so that the answer arrives: a socket closed with unread bytes is reset.
+async fn answer(mut socket: Socket, response: &Response) {
+    let written = write_all(&mut socket, &response.to_bytes()).await;
+    if written.is_ok() {
+        let mut rest = [0; 1024];
+        let drained = async { while matches!(socket.read(&mut rest).await, Ok(n) if n > 0) {} };
+        let _ = tokio::time::timeout(LINGER, drained).await;
+    }
+}
+
+async fn write_all(socket: &mut Socket, bytes: &[u8]) -> io::Result<()> {
+    use tokio::io::AsyncWriteExt;
+    let written = async {
+        socket.write_all(bytes).await?;
+        socket.shutdown().await
+    };
+    tokio::time::timeout(HANDSHAKE_TIMEOUT, written)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}

@@ -1,0 +1,174 @@
+//! Which door a request opens, and with what.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidegate_core::access::Credentials;
+use tidegate_core::session::{Input, Manner};
+use tidegate_core::{ChannelName, Reason, Refusal};
+
+use super::head::Head;
+use super::upgrade::{Offer, Upgrade};
+use super::{Response, page};
+use crate::doors::websocket::Opcode;
+use crate::doors::{Door, Native, Plain, Sse};
+use crate::node::Node;
+use crate::wire::{self, Format};
+
+/// The channel of the page, and of an upgrade at `/`.
+const LOBBY: &str = "lobby";
+
+/// What a request leads to.
+pub(crate) enum Opened {
+    /// A door.
+    Door(Box<OpenedDoor>),
+    /// Just an answer.
+    Answer(Response),
+}
+
+/// A door and what it begins with.
+pub(crate) struct OpenedDoor {
+    pub(crate) door: Door,
+    pub(crate) format: Format,
+    pub(crate) manner: Manner,
+    /// Written at once; none where the answer waits for the broker.
+    pub(crate) head: Option<Bytes>,
+    /// What the session hears first.
+    pub(crate) first: Option<Input>,
+}
+
+/// Decides by path.
+///
+/// # Errors
+/// The response that says why no door opens.
+pub(super) fn open(node: &Node, head: &Head) -> Result<Opened, Response> {
+    let upgrade = Upgrade::is_asked(head);
+    match head.path() {
+        "/ws" => native(node, head),
+        "/plain" => {
+            let channels = channels(head).map_err(|refusal| Response::refusal(&refusal))?;
+            plain(node, head, channels)
+        }
+        "/sse" => sse(node, head),
+        "/" if upgrade && node.settings.page => {
+            plain(node, head, vec![ChannelName::parse(LOBBY).expect("a valid name")])
+        }
+        _ => {
+            let file = if node.settings.page { page::file(head) } else { None };
+            file.map(Opened::Answer).ok_or_else(|| {
+                Response::text(404, "nothing is here; doors are /ws, /plain?channel=… and /sse?channel=…")
+            })
+        }
+    }
+}
+
+fn native(node: &Node, head: &Head) -> Result<Opened, Response> {
+    let upgrade = Upgrade::check(head)?;
+    let offer = Offer::read(head).map_err(|refusal| Response::refusal(&refusal))?;
+    let token = head.bearer().map(str::to_owned).or(offer.token);
+    // A token may still come in `connect`; without one the session refuses by itself.
+    check_origin(node, head, true)?;
+    let format = if offer.codec.is_text() { Format::Json } else { Format::MessagePack };
+    let native = Native::new(offer.codec, token, Arc::clone(&node.greeting));
+    Ok(Opened::Door(Box::new(OpenedDoor {
+        door: Door::Native(native),
+        format,
+        manner: Manner::Framed,
+        head: Some(upgrade.response(offer.echo).into()),
+        first: None,
+    })))
+}
+
+fn plain(node: &Node, head: &Head, channels: Vec<ChannelName>) -> Result<Opened, Response> {
+    let upgrade = Upgrade::check(head)?;
+    let credentials = credentials(head);
+    check_origin(node, head, credentials.token.is_some())?;
+    let mut response = upgrade.response(None);
+    let rules = channels.first().and_then(|channel| node.policy.access.rules(channel).ok());
+    if let Some(welcome) = rules.and_then(|rules| rules.welcome.as_deref()) {
+        wire::write_frame(&mut response, Opcode::Text, welcome.as_bytes());
+    }
+    let door = Door::Plain(Plain::new(response.into(), node.policy.limits.message_bytes));
+    Ok(bare(door, Format::Plain, credentials, channels))
+}
+
+fn sse(node: &Node, head: &Head) -> Result<Opened, Response> {
+    let origin = head.header("origin");
+    let credentials = credentials(head);
+    if head.method() == "OPTIONS" {
+        check_origin(node, head, true)?;
+        let response = Response::new(204, "text/plain", "");
+        let response = response.with("Access-Control-Allow-Methods", "GET");
+        let response =
+            response.with("Access-Control-Allow-Headers", "Authorization, Last-Event-ID, Cache-Control");
+        let response = response.with("Access-Control-Max-Age", "600");
+        return Ok(Opened::Answer(with_cors(response, origin)));
+    }
+    if head.method() != "GET" {
+        return Err(Response::text(405, "only GET").with("Allow", "GET, OPTIONS"));
+    }
+    check_origin(node, head, credentials.token.is_some())?;
+    let channels = channels(head).map_err(|refusal| with_cors(Response::refusal(&refusal), origin))?;
+    let mut response = String::from(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\
+         X-Accel-Buffering: no\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n",
+    );
+    if let Some(origin) = origin {
+        response.push_str(&format!("Access-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n"));
+    }
+    response.push_str("\r\nretry: 2000\n\n");
+    let format = if channels.len() == 1 { Format::SseOne } else { Format::SseMany };
+    Ok(bare(Door::Sse(Sse::new(response.into())), format, credentials, channels))
+}
+
+fn bare(door: Door, format: Format, credentials: Credentials, channels: Vec<ChannelName>) -> Opened {
+    let first = Some(Input::Open { credentials, channels });
+    Opened::Door(Box::new(OpenedDoor { door, format, manner: Manner::Bare, head: None, first }))
+}
+
+fn credentials(head: &Head) -> Credentials {
+    let token = head.bearer().or_else(|| head.params("token").next());
+    Credentials { token: token.map(str::to_owned) }
+}
+
+fn channels(head: &Head) -> Result<Vec<ChannelName>, Refusal> {
+    let mut channels: Vec<ChannelName> = Vec::new();
+    for text in head.params("channel") {
+        let channel = ChannelName::parse(text)
+            .map_err(|error| Refusal::new(Reason::BadChannel, format!("`channel`: {error}")))?;
+        if channels.contains(&channel) {
+            return Err(Refusal::new(Reason::BadRequest, format!("`channel` {channel} is there twice")));
+        }
+        channels.push(channel);
+    }
+    if channels.is_empty() {
+        return Err(Refusal::new(Reason::BadRequest, "`channel` is missing: ?channel=chat:1"));
+    }
+    Ok(channels)
+}
+
+/// A missing Origin is no browser: fine with a token, or where anybody may come.
+fn check_origin(node: &Node, head: &Head, has_token: bool) -> Result<(), Response> {
+    let allowed = match head.header("origin") {
+        Some(origin) => node.settings.origins.allow(origin, head.header("host").unwrap_or_default()),
+        None => has_token || node.policy.access.anonymous(),
+    };
+    if allowed {
+        return Ok(());
+    }
+    let message = match head.header("origin") {
+        Some(origin) => {
+            let origin: String = origin.chars().take(100).collect();
+            format!("pages of origin {origin:?} may not connect here (server.origins)")
+        }
+        None => "without an Origin a token is needed".to_owned(),
+    };
+    Err(Response::refusal(&Refusal::new(Reason::Forbidden, message)))
+}
+
+fn with_cors(response: Response, origin: Option<&str>) -> Response {
+    match origin {
+        Some(origin) => response.with("Access-Control-Allow-Origin", origin).with("Vary", "Origin"),
+        None => response,
+    }
+}

@@ -1,0 +1,154 @@
+//! All connections of the node, and when each must be looked at again.
+//!
+//! Sixteen bytes a connection, walked once a second from front to back: cheaper than a timer each,
+//! and than a wheel whose entries are spread over memory. Who is due is pinged, closed as silent,
+//! or told that a deadline of its session may have passed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use slab::Slab;
+use tidegate_core::Close;
+
+use crate::connection::{Peer, wake};
+
+/// Connections looked at under one hold of the lock.
+const WALK: usize = 1024;
+
+/// The connections of a node.
+pub(crate) struct Registry {
+    entries: Mutex<Slab<Entry>>,
+    ping_s: u32,
+    pong_s: u32,
+}
+
+struct Entry {
+    connection: Arc<Peer>,
+    /// The second at which its signs of life are looked at next.
+    look_s: u32,
+    /// The second at which its session wants to be told the time.
+    deadline_s: u32,
+}
+
+/// No deadline: 136 years after the start.
+const NEVER: u32 = u32::MAX;
+
+/// A connection's place; given back when the connection is gone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place(usize);
+
+impl Registry {
+    /// Pings after `ping` of silence; closes after `pong` more. Both count in whole seconds.
+    pub(crate) fn new(ping: Duration, pong: Duration) -> Self {
+        let seconds = |d: Duration| d.as_secs().max(1) as u32;
+        Self { entries: Mutex::new(Slab::new()), ping_s: seconds(ping), pong_s: seconds(pong) }
+    }
+
+    /// Takes a connection in.
+    pub(crate) fn enter(&self, connection: Arc<Peer>, now_s: u32) -> Place {
+        let look_s = now_s + self.jittered(&connection);
+        Place(self.entries.lock().insert(Entry { connection, look_s, deadline_s: NEVER }))
+    }
+
+    /// Gives a place back.
+    pub(crate) fn leave(&self, place: Place) {
+        self.entries.lock().remove(place.0);
+    }
+
+    /// The session at `place` wants to be told the time at `deadline_s`.
+    pub(crate) fn expect(&self, place: Place, deadline_s: Option<u64>) {
+        let deadline_s = deadline_s.map_or(NEVER, |s| u32::try_from(s).unwrap_or(NEVER));
+        if let Some(entry) = self.entries.lock().get_mut(place.0) {
+            entry.deadline_s = deadline_s;
+        }
+    }
+
+    /// How many connections there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.lock().len()
+    }
+
+    /// The connections there are now.
+    pub(crate) fn all(&self) -> Vec<Arc<Peer>> {
+        self.entries.lock().iter().map(|(_, entry)| Arc::clone(&entry.connection)).collect()
+    }
+
+    /// Looks at all that are due.
+    pub(crate) fn tick(&self, now_s: u32) {
+        let mut from = 0;
+        let mut due = Vec::new();
+        loop {
+            let next = self.walk(from, now_s, &mut due);
+            for connection in due.drain(..) {
+                self.look_at(&connection, now_s);
+            }
+            match next {
+                Some(next) => from = next,
+                None => return,
+            }
+        }
+    }
+
+    /// Gathers who is due among some entries; returns where to go on.
+    fn walk(&self, from: usize, now_s: u32, due: &mut Vec<Arc<Peer>>) -> Option<usize> {
+        let mut entries = self.entries.lock();
+        let end = entries.capacity();
+        let to = end.min(from + WALK);
+        for at in from..to {
+            let Some(entry) = entries.get_mut(at) else { continue };
+            if entry.deadline_s <= now_s {
+                entry.deadline_s = now_s + 1; // until the session is closed or names another
+                entry.connection.wake(wake::TICK);
+            }
+            if entry.look_s <= now_s {
+                entry.look_s = now_s + self.next_look(&entry.connection, now_s);
+                due.push(Arc::clone(&entry.connection));
+            }
+        }
+        (to < end).then_some(to)
+    }
+
+    /// Seconds until the next look at a connection that is looked at now.
+    fn next_look(&self, connection: &Arc<Peer>, now_s: u32) -> u32 {
+        let (heard_s, _) = connection.last_signs_s();
+        let silent = now_s.saturating_sub(heard_s);
+        let interval = self.jittered(connection);
+        match silent {
+            s if s < interval => interval - s,
+            _ if connection.format().answers_pings() => self.pong_s,
+            _ => interval,
+        }
+    }
+
+    fn look_at(&self, connection: &Arc<Peer>, now_s: u32) {
+        let (heard_s, progress_s) = connection.last_signs_s();
+        let silent = now_s.saturating_sub(heard_s);
+        let interval = self.jittered(connection);
+        if silent < interval {
+            return;
+        }
+        let format = connection.format();
+        if connection.is_blocked() {
+            // A ping would only wait behind the rest: what counts is whether the rest gets on.
+            if now_s.saturating_sub(progress_s) >= interval + self.pong_s {
+                connection.wake(wake::KILL);
+            }
+        } else if format.answers_pings() && silent >= interval + self.pong_s {
+            connection.close(Close::NoPong, format.close(Close::NoPong, ""));
+        } else {
+            connection.send(format.ping());
+        }
+    }
+
+    /// The ping interval, spread by ±10 % so that connections of one storm part.
+    fn jittered(&self, connection: &Arc<Peer>) -> u32 {
+        let spread = self.ping_s / 5;
+        if spread == 0 {
+            return self.ping_s;
+        }
+        // The address is as good as random, and costs no memory.
+        let seed = (Arc::as_ptr(connection) as usize >> 6) as u32;
+        self.ping_s - spread / 2 + seed % (spread + 1)
+    }
+}

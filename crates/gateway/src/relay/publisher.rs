@@ -1,0 +1,104 @@
+//! Publishing in the order of calls: one task takes what is ready and sends it in one round trip.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tidegate_broker::{Broker, BrokerError};
+use tidegate_core::{ChannelName, Event, Position, Refusal};
+use tokio::sync::mpsc;
+
+use super::BROKER_DEADLINE;
+
+/// Events that may wait for the broker. One more is refused as `unavailable` at once.
+const WAITING: usize = 16 << 10;
+/// Events in one round trip.
+const BATCH: usize = 512;
+/// Bytes in one round trip, save that one event always goes.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// Hears what became of one event.
+type Done = Box<dyn FnOnce(Result<Option<Position>, Refusal>) + Send>;
+
+/// One event on its way to the broker.
+pub(super) struct Publishing {
+    channel: ChannelName,
+    event: Event,
+    since: Instant,
+    done: Done,
+}
+
+/// Takes events.
+pub(super) struct Publisher {
+    queue: mpsc::Sender<Publishing>,
+}
+
+/// Sends them.
+pub(super) struct Outgoing {
+    queue: mpsc::Receiver<Publishing>,
+}
+
+impl Publishing {
+    pub(super) fn new(channel: ChannelName, event: Event, done: Done) -> Self {
+        Self { channel, event, since: Instant::now(), done }
+    }
+}
+
+impl Publisher {
+    pub(super) fn new() -> (Self, Outgoing) {
+        let (to, from) = mpsc::channel(WAITING);
+        (Self { queue: to }, Outgoing { queue: from })
+    }
+
+    /// Takes an event; never waits.
+    pub(super) fn publish(&self, publishing: Publishing) {
+        if let Err(error) = self.queue.try_send(publishing) {
+            let refused = match error {
+                mpsc::error::TrySendError::Full(refused) | mpsc::error::TrySendError::Closed(refused) => {
+                    refused
+                }
+            };
+            (refused.done)(Err(Refusal::unavailable()));
+        }
+    }
+}
+
+impl Outgoing {
+    /// Sends until nobody publishes any more.
+    pub(super) async fn run(mut self, broker: Arc<impl Broker>) {
+        let mut ready = Vec::with_capacity(BATCH);
+        while self.queue.recv_many(&mut ready, BATCH).await > 0 {
+            let mut rest = std::mem::take(&mut ready);
+            while !rest.is_empty() {
+                let later = rest.split_off(batch_len(&rest));
+                send(&*broker, std::mem::replace(&mut rest, later)).await;
+            }
+        }
+    }
+}
+
+/// How many of these go in one round trip.
+fn batch_len(events: &[Publishing]) -> usize {
+    let mut bytes = 0;
+    let fits = events.iter().take_while(|one| {
+        bytes += one.event.weight();
+        bytes <= BATCH_BYTES
+    });
+    fits.count().max(1)
+}
+
+async fn send(broker: &impl Broker, batch: Vec<Publishing>) {
+    let Some(oldest) = batch.iter().map(|one| one.since).min() else { return };
+    let left = BROKER_DEADLINE.saturating_sub(oldest.elapsed());
+    let (events, done): (Vec<_>, Vec<_>) =
+        batch.into_iter().map(|one| ((one.channel, one.event), one.done)).unzip();
+    let results = tokio::time::timeout(left, broker.publish(events)).await;
+    let mut results = results.unwrap_or_default().into_iter();
+    for done in done {
+        let result =
+            results.next().unwrap_or_else(|| Err(BrokerError::Unavailable("no answer in time".into())));
+        if let Err(error) = &result {
+            tracing::debug!(%error, "an event was not published");
+        }
+        done(result.map_err(|error| super::refusal(&error)));
+    }
+}

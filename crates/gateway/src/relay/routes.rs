@@ -1,0 +1,184 @@
+//! Which channels the node wants to hear: whoever waits for a channel, and channels nobody needs.
+//!
+//! The first subscriber of a channel makes the node subscribe; whoever joins meanwhile waits for
+//! the same confirmation. A channel without seats lingers, then is given up. One task speaks to
+//! the broker, so that giving up and coming back cannot overtake each other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tidegate_broker::{Broker, BrokerError};
+use tidegate_core::hub::Seat;
+use tidegate_core::session::Answer;
+use tidegate_core::{ChannelName, Refusal, Ticket};
+use tokio::sync::Notify;
+
+use super::{BROKER_DEADLINE, Subscribers};
+use crate::connection::Peer;
+
+/// Subscribers that may wait for a confirmation at once. One more is refused as `unavailable`.
+const WAITING: usize = 64 << 10;
+/// Channels asked for at once.
+const BATCH: usize = 512;
+/// How often waiting and lingering channels are looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The routes of a node.
+pub(super) struct Routes {
+    hub: Arc<Subscribers>,
+    table: Mutex<Table>,
+    /// Something was added to `Table::wanted`.
+    news: Notify,
+    linger: Duration,
+}
+
+#[derive(Default)]
+struct Table {
+    /// Who waits for which channel.
+    waiting: HashMap<ChannelName, Vec<Waiting>>,
+    /// How many wait, in all channels.
+    count: usize,
+    /// Channels to be asked for, each once.
+    wanted: Vec<ChannelName>,
+    /// Channels without seats, and since when. Bounded by the channels this node subscribes to.
+    lingering: HashMap<ChannelName, Instant>,
+}
+
+struct Waiting {
+    connection: Arc<Peer>,
+    ticket: Ticket,
+    seat: Seat,
+    since: Instant,
+}
+
+impl Routes {
+    pub(super) fn new(hub: Arc<Subscribers>, linger: Duration) -> Self {
+        Self { hub, table: Mutex::default(), news: Notify::new(), linger }
+    }
+
+    /// Waits for the confirmation of `channel`: the connection gets the answer.
+    ///
+    /// # Errors
+    /// `unavailable` when too many wait.
+    pub(super) fn wait(
+        &self,
+        channel: &ChannelName,
+        connection: &Arc<Peer>,
+        ticket: Ticket,
+        seat: Seat,
+    ) -> Result<(), Refusal> {
+        let mut table = self.table.lock();
+        if table.count >= WAITING {
+            return Err(Refusal::unavailable());
+        }
+        let waiting = Waiting { connection: Arc::clone(connection), ticket, seat, since: Instant::now() };
+        table.count += 1;
+        let queue = table.waiting.entry(channel.clone()).or_default();
+        queue.push(waiting);
+        if queue.len() == 1 {
+            table.wanted.push(channel.clone());
+            self.news.notify_one();
+        }
+        Ok(())
+    }
+
+    /// The last seat of `channel` was given back.
+    pub(super) fn linger(&self, channel: ChannelName) {
+        self.table.lock().lingering.insert(channel, Instant::now());
+    }
+
+    /// Speaks to the broker until it is dropped.
+    pub(super) async fn run(&self, broker: Arc<impl Broker>) {
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            tokio::select! {
+                () = self.news.notified() => {}
+                _ = tick.tick() => {}
+            }
+            self.expire();
+            self.give_up(&*broker).await;
+            while let Some(batch) = self.next_wanted() {
+                // Whoever waits is answered in time even if the broker is not.
+                let asked = tokio::time::timeout(BROKER_DEADLINE, broker.subscribe(batch.clone())).await;
+                let result =
+                    asked.unwrap_or_else(|_| Err(BrokerError::Unavailable("no answer in time".into())));
+                if let Err(error) = &result {
+                    tracing::warn!(channels = batch.len(), %error, "cannot subscribe");
+                }
+                for channel in batch {
+                    self.confirmed(&channel, &result);
+                }
+            }
+        }
+    }
+
+    fn next_wanted(&self) -> Option<Vec<ChannelName>> {
+        let mut table = self.table.lock();
+        let count = table.wanted.len().min(BATCH);
+        (count > 0).then(|| table.wanted.drain(..count).collect())
+    }
+
+    /// The broker answered for `channel`: so is everybody who waits for it.
+    fn confirmed(&self, channel: &ChannelName, result: &Result<(), BrokerError>) {
+        let mut table = self.table.lock();
+        if result.is_ok() {
+            // Under the table's lock, so that nobody starts waiting between the two. The channel is
+            // there: only this task retires one.
+            self.hub.confirm(channel);
+        }
+        let waiting = table.waiting.remove(channel).unwrap_or_default();
+        table.count -= waiting.len();
+        drop(table);
+        for one in waiting {
+            let answer = match result {
+                Ok(()) => Ok(one.seat),
+                Err(error) => Err(super::refusal(error)),
+            };
+            one.connection.answer(one.ticket, Answer::Joined(answer));
+        }
+    }
+
+    /// Answers those who wait too long.
+    fn expire(&self) {
+        let mut late = Vec::new();
+        let mut table = self.table.lock();
+        if table.count == 0 {
+            return;
+        }
+        for queue in table.waiting.values_mut() {
+            late.extend(queue.extract_if(.., |one| one.since.elapsed() >= BROKER_DEADLINE));
+        }
+        table.waiting.retain(|_, queue| !queue.is_empty());
+        table.count -= late.len();
+        drop(table);
+        for one in late {
+            one.connection.answer(one.ticket, Answer::Joined(Err(Refusal::unavailable())));
+        }
+    }
+
+    /// Gives up the channels that have lingered long enough and still have no seats.
+    async fn give_up(&self, broker: &impl Broker) {
+        let mut over = Vec::new();
+        {
+            let mut table = self.table.lock();
+            let linger = self.linger;
+            let due: Vec<ChannelName> = table
+                .lingering
+                .extract_if(|_, since| since.elapsed() >= linger)
+                .map(|(name, _)| name)
+                .collect();
+            for channel in due {
+                // Whoever waits for it holds a seat, so it cannot be retired under them.
+                if self.hub.retire(&channel) {
+                    over.push(channel);
+                }
+            }
+        }
+        if !over.is_empty() {
+            tracing::debug!(channels = over.len(), "nobody subscribes any more: given up");
+            broker.unsubscribe(over).await;
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! From what was written to what the node is built of; contradictions end here.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use tidegate_broker::RedisSettings;
+use tidegate_core::access::{Access, Allow, Authoriser, Hs256, Namespaces, Rules};
+use tidegate_core::{Limits, OutboxLimits, namespace_is_valid};
+
+use super::{LimitsSettings, NamespaceSettings, Settings, Undeclared};
+use crate::front::Origins;
+use crate::node::ApiKey;
+
+/// Descriptors kept for everything that is no connection: listeners, Redis, the log.
+const RESERVED_FILES: usize = 128;
+
+/// A setting that cannot be. The message names it, the limit and the value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SettingsError(String);
+
+/// Settings that are known to be sound.
+pub(crate) struct Checked {
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) admin: SocketAddr,
+    pub(crate) api: ApiKey,
+    pub(crate) page: bool,
+    pub(crate) origins: Origins,
+    pub(crate) ping: Duration,
+    pub(crate) pong: Duration,
+    pub(crate) drain: Duration,
+    pub(crate) workers: usize,
+    pub(crate) connections: usize,
+    pub(crate) redis: Option<RedisSettings>,
+    pub(crate) access: Access,
+    pub(crate) limits: Limits,
+    pub(crate) outbox: OutboxLimits,
+}
+
+impl Settings {
+    /// Checks what `serve` would check, and nothing else: reads no file and opens no socket.
+    ///
+    /// # Errors
+    /// [`SettingsError`] for the first setting that cannot be.
+    pub fn verify(&self) -> Result<(), SettingsError> {
+        self.check().map(drop)
+    }
+
+    pub(crate) fn check(&self) -> Result<Checked, SettingsError> {
+        let mut listen = Vec::new();
+        for text in &self.server.listen.0 {
+            listen.extend(addresses("server.listen", text)?);
+        }
+        if listen.is_empty() {
+            return error("server.listen is empty: at least one address is needed");
+        }
+        let admin = *addresses("server.admin", &self.server.admin)?.first().ok_or_else(|| {
+            SettingsError(format!("server.admin: {:?} is no address of this machine", self.server.admin))
+        })?;
+        let loopback = listen.iter().all(|address| address.ip().is_loopback());
+        let origins = Origins::new(&self.server.origins.0, loopback)
+            .map_err(|e| SettingsError(format!("server.origins: {e}")))?;
+        for (name, span) in [
+            ("server.ping", self.server.ping),
+            ("server.pong_timeout", self.server.pong_timeout),
+            ("server.drain", self.server.drain),
+        ] {
+            if span.get() < Duration::from_secs(1) || span.get() > Duration::from_secs(3600) {
+                return error(format!("{name} must be between 1s and 1h, not {span}"));
+            }
+        }
+        let workers = match self.server.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n if n <= 1024 => n,
+            n => return error(format!("server.workers must be at most 1024, not {n}")),
+        };
+        Ok(Checked {
+            admin,
+            api: self.api(admin),
+            page: self.server.page.unwrap_or(loopback),
+            origins,
+            ping: self.server.ping.get(),
+            pong: self.server.pong_timeout.get(),
+            drain: self.server.drain.get(),
+            workers,
+            connections: self.limits.connections(),
+            redis: self.redis()?,
+            access: self.access(loopback)?,
+            limits: self.limits.limits()?,
+            outbox: OutboxLimits { entries: self.limits.outbox_entries, bytes: self.limits.outbox.get() },
+            listen,
+        })
+    }
+
+    fn api(&self, admin: SocketAddr) -> ApiKey {
+        match &self.server.admin_key {
+            Some(key) => ApiKey::Needed(key.clone()),
+            None if admin.ip().is_loopback() => ApiKey::Open,
+            None => ApiKey::Closed,
+        }
+    }
+
+    fn redis(&self) -> Result<Option<RedisSettings>, SettingsError> {
+        let Some(url) = &self.redis.url else { return Ok(None) };
+        let prefix = self.redis.prefix.clone().try_into();
+        let prefix = prefix.map_err(|e| SettingsError(format!("redis.prefix: {e}")))?;
+        let settings = RedisSettings { prefix, ..RedisSettings::new(url) };
+        settings.check().map_err(|e| SettingsError(format!("redis.url: {e}")))?;
+        Ok(Some(settings))
+    }
+
+    fn access(&self, loopback: bool) -> Result<Access, SettingsError> {
+        let mut authorisers = Vec::new();
+        if let Some(secret) = &self.auth.hmac_secret {
+            let key = Hs256::new(secret).map_err(|e| SettingsError(e.to_string()))?;
+            authorisers.push(Authoriser::Hs256(Box::new(key)));
+        }
+        if self.auth.anonymous.unwrap_or(loopback) {
+            authorisers.push(Authoriser::Anonymous);
+        }
+        if authorisers.is_empty() {
+            return error(
+                "nobody could come in: set auth.hmac_secret, or auth.anonymous = true \
+                 (it is on by itself only while server.listen is on loopback)",
+            );
+        }
+        let mut namespaces = Namespaces {
+            default: rules(&NamespaceSettings::default(), loopback),
+            refuse_undeclared: self.limits.undeclared == Undeclared::Refuse,
+            ..Namespaces::default()
+        };
+        for (name, settings) in &self.namespaces {
+            if !namespace_is_valid(name) {
+                return error(format!("namespaces.{name}: no channel can have this namespace"));
+            }
+            if name == "default" {
+                namespaces.default = rules(settings, loopback);
+            } else {
+                namespaces.declared.insert(name.clone(), rules(settings, false));
+            }
+        }
+        Ok(Access::new(authorisers, namespaces))
+    }
+}
+
+impl LimitsSettings {
+    fn limits(&self) -> Result<Limits, SettingsError> {
+        for (name, size, most) in [("event", self.event, 64 << 20), ("message", self.message, 64 << 20)] {
+            if size.get() == 0 || size.get() > most {
+                return error(format!("limits.{name} must be between 1B and 64MiB, not {size}"));
+            }
+        }
+        if self.channels == 0 || self.outbox_entries < 2 {
+            return error("limits.channels must be at least 1, limits.outbox_entries at least 2");
+        }
+        Ok(Limits {
+            event_bytes: self.event.get(),
+            message_bytes: self.message.get(),
+            channels: self.channels,
+            ..Limits::default()
+        })
+    }
+
+    /// Most connections, derived from the file limit where none is set.
+    fn connections(&self) -> usize {
+        if self.connections > 0 {
+            return self.connections;
+        }
+        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let files = files.map_or(usize::MAX >> 4, |files| usize::try_from(files).unwrap_or(usize::MAX >> 4));
+        files.saturating_sub(RESERVED_FILES).clamp(16, usize::MAX >> 4)
+    }
+}
+
+fn rules(settings: &NamespaceSettings, open: bool) -> Rules {
+    let publish = if open { Allow::Anyone } else { Allow::Nobody };
+    Rules {
+        subscribe: settings.subscribe.unwrap_or(Allow::Anyone),
+        publish: settings.publish.unwrap_or(publish),
+        welcome: settings.welcome.clone(),
+    }
+}
+
+fn addresses(name: &str, text: &str) -> Result<Vec<SocketAddr>, SettingsError> {
+    let found = text.to_socket_addrs();
+    found
+        .map(Iterator::collect)
+        .map_err(|e| SettingsError(format!("{name}: {text:?} is no address such as 127.0.0.1:8080: {e}")))
+}
+
+fn error<T>(message: impl Into<String>) -> Result<T, SettingsError> {
+    Err(SettingsError(message.into()))
+}

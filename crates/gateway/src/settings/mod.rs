@@ -1,0 +1,47 @@
+//! What an operator can set: one struct, one file that reads the world, one page of reference.
+//!
+//! Values come from TOML, then the environment, then flags. Checking turns them into what the node
+//! is built of; nothing behind it looks at settings again.
+
+mod check;
+mod list;
+mod load;
+mod namespaces;
+mod reference;
+mod schema;
+mod sections;
+mod units;
+mod unknown;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use check::SettingsError;
+pub use list::List;
+pub use load::{LoadError, Sources};
+pub use namespaces::NamespaceSettings;
+pub use reference::reference;
+pub use sections::{AuthSettings, LimitsSettings, LogFormat, RedisSection, ServerSettings, Undeclared};
+pub use units::{Size, Span};
+
+/// All settings of a node. Every field has a default: an empty file is a valid one.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where the node listens and how it behaves.
+    pub server: ServerSettings,
+    /// The broker. Without a URL the node works alone, from memory.
+    pub redis: RedisSection,
+    /// Who may come in.
+    pub auth: AuthSettings,
+    /// What one connection may hold and send.
+    pub limits: LimitsSettings,
+    /// What clients may do, by the part of a channel's name before the first `:`. `default` is for
+    /// names without one, and for namespaces that are not declared.
+    pub namespaces: BTreeMap<String, NamespaceSettings>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! The reference page, made of the settings' own documentation.
+
+use std::fmt::Write;
+
+use schemars::schema_for;
+use serde_json::Value;
+
+use super::{NamespaceSettings, Settings, schema};
+
+/// docs/configuration.md, as Markdown.
+pub fn reference() -> String {
+    let whole = schema::whole();
+    let defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
+    let mut page = String::from(HEAD);
+    for (section, part) in properties(&whole) {
+        let description = text(part, "description");
+        if section == "namespaces" {
+            let _ = write!(page, "\n## [namespaces.NAME]\n\n{description}\n\n");
+            let one = schema_for!(NamespaceSettings).to_value();
+            table(&mut page, &one, &Value::Null);
+        } else {
+            let _ = write!(page, "\n## [{section}]\n\n{description}\n\n");
+            let below = schema::resolve(part, &whole);
+            table(&mut page, below, &defaults[section]);
+        }
+    }
+    page
+}
+
+const HEAD: &str = "# Configuration\n\n\
+<!-- Made by `cargo xtask docs` from the settings' own documentation: edit crates/gateway/src/settings. -->\n\n\
+A node needs none: `tidegate` alone listens on loopback and works from memory. Settings come from a TOML\n\
+file that is named (`--config FILE`, or `TIDEGATE_CONFIG`), then the environment, then flags; later ones win.\n\
+In the environment `[server] listen` is `TIDEGATE_SERVER__LISTEN` (two underscores; lists with commas); other\n\
+`TIDEGATE_…` variables are ignored, save `TIDEGATE_LOG`, the filter of the log (`info`, `tidegate_gateway=debug`).\n\
+`tidegate config check` says what is wrong, `tidegate config show` what is in force.\n\n\
+Durations are texts such as `\"25s\"`, sizes such as `\"64KiB\"`.\n\n\
+While every public listener is on loopback, `auth.anonymous`, `server.page` and\n\
+`namespaces.default.publish = \"anyone\"` are on. Otherwise they are off until set, and `serve` refuses to\n\
+start without a way in: `auth.hmac_secret`, or `auth.anonymous = true`.\n";
+
+fn table(page: &mut String, schema: &Value, defaults: &Value) {
+    page.push_str("| key | type | default | meaning |\n| --- | --- | --- | --- |\n");
+    for (name, property) in properties(schema) {
+        let default = match &defaults[name.as_str()] {
+            Value::Null => String::from("–"),
+            value => format!("`{value}`"),
+        };
+        let meaning = text(property, "description").replace('\n', " ");
+        let _ = writeln!(page, "| `{name}` | {} | {default} | {meaning} |", kind(property));
+    }
+}
+
+/// The type of a value, in words.
+fn kind(property: &Value) -> String {
+    let words = schema::words(property);
+    if !words.is_empty() {
+        return words;
+    }
+    let first = property["anyOf"].as_array().and_then(|options| options.first()).unwrap_or(property);
+    let name = match &first["type"] {
+        Value::Array(types) => types.first().and_then(Value::as_str).unwrap_or("any"),
+        other => other.as_str().unwrap_or("any"),
+    };
+    match (first["format"].as_str(), name) {
+        (Some(format @ ("duration" | "size")), _) => format.to_owned(),
+        (_, "array") => "text or list of texts".to_owned(),
+        (_, "string") => "text".to_owned(),
+        (_, "integer") => "number".to_owned(),
+        (_, "boolean") => "`true`, `false`".to_owned(),
+        (_, other) => other.to_owned(),
+    }
+}
+
+fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    schema["properties"].as_object().into_iter().flatten()
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_default()
+}

@@ -1,0 +1,148 @@
+//! The sections of the settings, with their documentation: the reference page is made of it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{List, Size, Span};
+
+/// Where the node listens and how it behaves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Addresses of the public port: doors, and on loopback the page. An address family that the
+    /// machine lacks is skipped with a line in the log.
+    pub listen: List,
+    /// Address of the admin port: API, metrics, health. Keep it off the internet.
+    pub admin: String,
+    /// What the API asks for as `Authorization: Bearer …`. Without one the API is open while `admin`
+    /// is on loopback, and closed otherwise; metrics and health are always open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_key: Option<String>,
+    /// How long a stopping node takes to send its clients elsewhere. Must be shorter than what the
+    /// orchestrator waits before it kills.
+    pub drain: Span,
+    /// Web pages that may connect: exact origins (`https://app.example.com`) or all hosts below one
+    /// (`https://*.example.com`). Empty: pages of the gateway's own host, and while listening on
+    /// loopback only, pages of this machine.
+    pub origins: List,
+    /// Serve the page to try at `/`. Default: while listening on loopback only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<bool>,
+    /// Silence after which the server pings a client. Spread by ±10 %.
+    pub ping: Span,
+    /// How long a client may take to answer a ping.
+    pub pong_timeout: Span,
+    /// Threads that serve. 0: one for each core.
+    pub workers: usize,
+    /// How the log is written: `text` for people, `json` for machines, `auto`: text on a terminal.
+    pub log: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum LogFormat {
+    /// Text on a terminal, else JSON.
+    Auto,
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// The broker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedisSection {
+    /// A standalone Redis: `redis://host:6379`, `redis://:password@host:6379/0`, `rediss://…` for
+    /// TLS. Absent: one node works alone, from memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// What stands before the colon of all keys and channels: `tg` gives `tg:{chat:42}`. Lower case
+    /// letters, digits and `_`, at most 16, a letter first.
+    pub prefix: String,
+}
+
+/// Who may come in.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthSettings {
+    /// Clients without a token may come in. Default: while listening on loopback only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anonymous: Option<bool>,
+    /// The secret that tokens are signed with (JWT, HS256), at least 32 bytes. Claims: `exp`
+    /// (needed), `sub`, `grants`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hmac_secret: Option<String>,
+}
+
+/// What one connection may hold and send.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsSettings {
+    /// Largest payload of an event. Above: `too_large`; by `PUBLISH`: dropped and counted.
+    pub event: Size,
+    /// Largest message of a client. Above: close 1009.
+    pub message: Size,
+    /// Most channels of one connection. Above: `too_many_channels`.
+    pub channels: usize,
+    /// What may wait for one client, in bytes. Above: close 4100. Two events always fit.
+    pub outbox: Size,
+    /// What may wait for one client, in events that did not arrive together. Above: close 4100.
+    pub outbox_entries: usize,
+    /// Most connections of the node; further ones wait in the kernel's backlog. 0: as many as the
+    /// file limit of the process allows.
+    pub connections: usize,
+    /// What channels of namespaces that are not declared get: the settings of `default`
+    /// (`"default"`), or `unknown_channel` (`"refuse"`).
+    pub undeclared: Undeclared,
+}
+
+/// What channels of undeclared namespaces get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Undeclared {
+    /// The settings of `default`.
+    Default,
+    /// `unknown_channel`.
+    Refuse,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            listen: List(vec!["127.0.0.1:8080".into(), "[::1]:8080".into()]),
+            admin: "127.0.0.1:8081".into(),
+            admin_key: None,
+            drain: Span::seconds(20),
+            origins: List::default(),
+            page: None,
+            ping: Span::seconds(25),
+            pong_timeout: Span::seconds(10),
+            workers: 0,
+            log: LogFormat::Auto,
+        }
+    }
+}
+
+impl Default for RedisSection {
+    fn default() -> Self {
+        Self { url: None, prefix: "tg".into() }
+    }
+}
+
+impl Default for LimitsSettings {
+    fn default() -> Self {
+        Self {
+            event: Size::bytes(256 << 10),
+            message: Size::bytes(64 << 10),
+            channels: 128,
+            outbox: Size::bytes(1 << 20),
+            outbox_entries: 1024,
+            connections: 0,
+            undeclared: Undeclared::Default,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Starting a node, running it, ending it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_broker::{BrokerError, EventQueue, MemoryBroker, QueueLimits, RedisBroker};
+use tidegate_core::hub::Hub;
+use tidegate_core::session::Policy;
+use tidegate_metrics::Metrics;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::connection::Shared;
+use crate::doors::Greeting;
+use crate::node::{Node, NodeSettings, Parts};
+use crate::registry::Registry;
+use crate::relay::{AnyBroker, LaneMetrics, Relay, RelayTasks};
+use crate::settings::{Settings, SettingsError};
+use crate::{drain, listen};
+
+/// Shards of the hub: enough that two workers seldom meet.
+const HUB_SHARDS: usize = 64;
+/// How long a channel without subscribers is kept, so that a reload of a page costs nothing.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings contradict each other.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// An address cannot be listened at.
+    #[error("cannot listen at {0}: {1} (is another node running there?)")]
+    Listen(SocketAddr, #[source] io::Error),
+    /// The broker cannot be had with these settings.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// No address is left.
+    #[error("server.listen names no address of this machine")]
+    Nowhere,
+}
+
+/// Where a node listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// The doors, at least one.
+    pub public: Vec<SocketAddr>,
+    /// API, metrics, health.
+    pub admin: SocketAddr,
+    /// Whether the page is on.
+    pub page: bool,
+}
+
+/// A node that listens and is ready to run.
+pub struct Gateway {
+    node: Arc<Node>,
+    public: Vec<TcpListener>,
+    admin: TcpListener,
+    addresses: Addresses,
+    relay: RelayTasks,
+    connections: usize,
+    unheard: Duration,
+    drain: Duration,
+}
+
+impl Gateway {
+    /// Checks the settings, listens, and begins to reach for the broker. A broker that is away is
+    /// no error: the node runs, not ready, and keeps trying.
+    ///
+    /// # Errors
+    /// [`StartError`] says what is wrong and with which setting.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let checked = settings.check()?;
+        let mut public = Vec::new();
+        for &address in &checked.listen {
+            match listen::bind(address) {
+                Ok(listener) => public.push(listener),
+                Err(error) if checked.listen.len() > 1 && listen::lacks_family(&error) => {
+                    tracing::info!(%address, %error, "this machine lacks the address: skipped");
+                }
+                Err(error) => return Err(StartError::Listen(address, error)),
+            }
+        }
+        let admin = listen::bind(checked.admin).map_err(|error| StartError::Listen(checked.admin, error))?;
+        let local = |listener: &TcpListener| listener.local_addr().ok();
+        let addresses = Addresses {
+            public: public.iter().filter_map(local).collect(),
+            admin: local(&admin).unwrap_or(checked.admin),
+            page: checked.page,
+        };
+        if addresses.public.is_empty() {
+            return Err(StartError::Nowhere);
+        }
+
+        let (connections, drain) = (checked.connections, checked.drain);
+        let source = if checked.redis.is_some() { "redis" } else { "memory" };
+        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), source);
+        let clock = Clock::start();
+        let hub = Arc::new(Hub::new(HUB_SHARDS));
+        let queues: Vec<_> =
+            (0..checked.workers).map(|_| Arc::new(EventQueue::new(QueueLimits::default()))).collect();
+        let broker = match checked.redis.clone() {
+            None => AnyBroker::Memory(MemoryBroker::new(queues.clone())),
+            Some(redis) => AnyBroker::Redis(Box::new(RedisBroker::start(
+                &redis,
+                queues.clone(),
+                checked.limits.event_bytes,
+            )?)),
+        };
+        let lanes = LaneMetrics::new(&metrics);
+        let (relay, tasks) = Relay::start(Arc::clone(&hub), broker, queues, LINGER, clock.clone(), lanes);
+        let unheard = checked.ping + checked.pong;
+        let greeting = Greeting { limits: checked.limits, ping: checked.ping };
+        let shared = Arc::new(Shared {
+            outbox: checked.outbox,
+            clock: clock.clone(),
+            outbox_bytes: metrics.outbox_bytes.clone(),
+            dropped_slow: metrics.dropped("slow"),
+        });
+        let node = Arc::new(Node::new(Parts {
+            settings: NodeSettings { page: checked.page, origins: checked.origins, api: checked.api },
+            policy: Arc::new(Policy { access: checked.access, limits: checked.limits }),
+            clock,
+            hub,
+            relay,
+            registry: Registry::new(checked.ping, checked.pong),
+            metrics,
+            shared,
+            greeting,
+        }));
+        Ok(Self { node, public, admin, addresses, relay: tasks, connections, unheard, drain })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Serves until `shutdown`, then drains and ends every task it started.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Self { node, public, admin, relay, connections, unheard, drain, .. } = self;
+        let (accepting, serving) = (CancellationToken::new(), CancellationToken::new());
+        let mut tasks = JoinSet::new();
+        let permits = Arc::new(Semaphore::new(connections));
+        for listener in public {
+            let (node, permits, stop) = (Arc::clone(&node), Arc::clone(&permits), accepting.clone());
+            tasks.spawn(listen::accept(node, listener, permits, unheard, stop));
+        }
+        tasks.spawn(crate::admin::serve(Arc::clone(&node), admin, serving.clone()));
+        tasks.spawn(heartbeat(Arc::clone(&node), serving.clone()));
+
+        shutdown.cancelled().await;
+        node.begin_drain();
+        accepting.cancel();
+        drain::drain(&node, drain).await;
+        serving.cancel();
+        while tasks.join_next().await.is_some() {}
+        relay.stop().await;
+        node.relay.stop_broker().await;
+    }
+}
+
+/// Once a second: the clock, who is due, and what is measured rather than counted.
+async fn heartbeat(node: Arc<Node>, stop: CancellationToken) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    while stop.run_until_cancelled(second.tick()).await.is_some() {
+        let now_s = node.clock.tick();
+        node.registry.tick(now_s);
+        node.measure();
+    }
+}

@@ -1,0 +1,201 @@
+//! Wire formats: events and last words as the bytes that go into sockets.
+//!
+//! A batch of events is encoded once per format, WebSocket headers included, into slices that all
+//! subscribers share. It must not know who gets them.
+
+use bytes::Bytes;
+use tidegate_core::{ChannelName, Close, Event, PayloadKind};
+use tidegate_protocol::{codes, encode_base64, json, msgpack};
+
+use crate::doors::websocket::{Opcode, write_header};
+
+/// How the bytes of a connection look. A door may have several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub(crate) enum Format {
+    /// The native door's JSON frames.
+    Json,
+    /// The native door's MessagePack frames.
+    MessagePack,
+    /// Bare payloads.
+    Plain,
+    /// Server-sent events of one channel: the payload.
+    SseOne,
+    /// Server-sent events of several channels: the native event object.
+    SseMany,
+}
+
+/// How many formats there are.
+const FORMATS: usize = 5;
+
+/// Where a slice ends at the latest, unless one event is longer: a slice that is half written is
+/// kept whole when an outbox overflows.
+const SLICE_BYTES: usize = 64 << 10;
+
+/// Encoded events that stand together, and how many.
+#[derive(Debug, Clone)]
+pub(crate) struct Slice {
+    pub(crate) bytes: Bytes,
+    pub(crate) events: u32,
+}
+
+/// Events of one channel, encoded when a format is first asked for.
+pub(crate) struct Encoded<'a> {
+    channel: &'a ChannelName,
+    events: &'a [Event],
+    slices: [Option<Vec<Slice>>; FORMATS],
+}
+
+impl<'a> Encoded<'a> {
+    pub(crate) fn new(channel: &'a ChannelName, events: &'a [Event]) -> Self {
+        Self { channel, events, slices: [const { None }; FORMATS] }
+    }
+
+    /// The events in `format`.
+    pub(crate) fn get(&mut self, format: Format) -> &[Slice] {
+        self.slices[format as usize].get_or_insert_with(|| encode(format, self.channel, self.events))
+    }
+}
+
+fn encode(format: Format, channel: &ChannelName, events: &[Event]) -> Vec<Slice> {
+    let mut slices = Vec::with_capacity(1);
+    let (mut out, mut count, mut body) = (Vec::new(), 0, Vec::new());
+    for event in events {
+        write_event(&mut out, &mut body, format, channel, event);
+        count += 1;
+        if out.len() >= SLICE_BYTES {
+            slices.push(Slice { bytes: std::mem::take(&mut out).into(), events: std::mem::take(&mut count) });
+        }
+    }
+    if count > 0 {
+        slices.push(Slice { bytes: out.into(), events: count });
+    }
+    slices
+}
+
+/// Appends one event. `body` is scratch space.
+fn write_event(out: &mut Vec<u8>, body: &mut Vec<u8>, format: Format, channel: &ChannelName, event: &Event) {
+    body.clear();
+    match format {
+        Format::Json => {
+            json::write_event(body, channel, event);
+            write_frame(out, Opcode::Text, body);
+        }
+        Format::MessagePack => {
+            msgpack::write_event(body, channel, event);
+            write_frame(out, Opcode::Binary, body);
+        }
+        Format::Plain => {
+            let binary = event.payload.kind() == PayloadKind::Binary;
+            write_frame(out, if binary { Opcode::Binary } else { Opcode::Text }, event.payload.bytes());
+        }
+        Format::SseOne => write_sse(out, event),
+        Format::SseMany => {
+            json::write_event(body, channel, event);
+            out.extend_from_slice(b"data: ");
+            out.extend_from_slice(body);
+            out.extend_from_slice(b"\n\n");
+        }
+    }
+}
+
+/// One server-sent event (WHATWG HTML, section 9.2): `data` is one line of JSON, or base64.
+fn write_sse(out: &mut Vec<u8>, event: &Event) {
+    if event.payload.kind() == PayloadKind::Binary {
+        out.extend_from_slice(b"event: binary\ndata: ");
+        out.extend_from_slice(encode_base64(event.payload.bytes()).as_bytes());
+    } else {
+        out.extend_from_slice(b"data: ");
+        json::write_data(out, &event.payload);
+    }
+    out.extend_from_slice(b"\n\n");
+}
+
+/// Appends one whole WebSocket frame.
+pub(crate) fn write_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
+    write_header(out, opcode, payload.len());
+    out.extend_from_slice(payload);
+}
+
+impl Format {
+    /// The last bytes of a connection that is closed for `close`; none where the format has no
+    /// words for it.
+    pub(crate) fn close(self, close: Close, message: &str) -> Option<Bytes> {
+        match self {
+            Self::SseOne | Self::SseMany => None,
+            Self::Json | Self::MessagePack | Self::Plain => {
+                let (code, name) = codes::close_code(close);
+                let mut payload = code.to_be_bytes().to_vec();
+                let reason = if message.is_empty() { name.into() } else { format!("{name}: {message}") };
+                // A control frame carries at most 125 bytes (RFC 6455 section 5.5).
+                let mut end = reason.len().min(123);
+                while !reason.is_char_boundary(end) {
+                    end -= 1;
+                }
+                payload.extend_from_slice(&reason.as_bytes()[..end]);
+                let mut out = Vec::with_capacity(payload.len() + 2);
+                write_frame(&mut out, Opcode::Close, &payload);
+                Some(out.into())
+            }
+        }
+    }
+
+    /// What keeps a silent connection alive, and asks whether the peer is.
+    pub(crate) fn ping(self) -> Bytes {
+        match self {
+            Self::SseOne | Self::SseMany => Bytes::from_static(b": ping\n\n"),
+            // An empty ping frame (RFC 6455 section 5.5.2).
+            Self::Json | Self::MessagePack | Self::Plain => Bytes::from_static(&[0x89, 0x00]),
+        }
+    }
+
+    /// Whether the peer answers pings, so that silence means it is gone.
+    pub(crate) fn answers_pings(self) -> bool {
+        !matches!(self, Self::SseOne | Self::SseMany)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_core::Payload;
+
+    fn encoded(format: Format, payloads: &[&[u8]]) -> Vec<Slice> {
+        let channel: ChannelName = "chat:1".parse().unwrap();
+        let event = |p: &&[u8]| Event::live(Payload::new(Bytes::copy_from_slice(p)));
+        let events: Vec<Event> = payloads.iter().map(event).collect();
+        Encoded::new(&channel, &events).get(format).to_vec()
+    }
+
+    #[test]
+    fn each_format_says_it_its_own_way() {
+        for (format, payload, expected) in [
+            (Format::Plain, &b"hi"[..], &b"\x81\x02hi"[..]),
+            (Format::Plain, b"\xff", b"\x82\x01\xff"),
+            (Format::SseOne, b"{\"a\":\n1}", b"data: {\"a\": 1}\n\n"),
+            (Format::SseOne, b"a\nb", b"data: \"a\\nb\"\n\n"),
+            (Format::SseOne, b"\xff", b"event: binary\ndata: /w==\n\n"),
+            (Format::SseMany, b"1", b"data: {\"type\":\"event\",\"channel\":\"chat:1\",\"data\":1}\n\n"),
+            (Format::Json, b"1", b"\x81\x2c{\"type\":\"event\",\"channel\":\"chat:1\",\"data\":1}"),
+        ] {
+            let slices = encoded(format, &[payload]);
+            assert_eq!(slices[0].bytes, expected, "{format:?}: {:?}", slices[0].bytes);
+        }
+    }
+
+    #[test]
+    fn events_stand_together_up_to_64_kib() {
+        let payload = vec![b'x'; 30_000];
+        let slices = encoded(Format::Plain, &[&payload, &payload, &payload, b"last"]);
+        assert_eq!(slices.iter().map(|s| s.events).collect::<Vec<_>>(), [3, 1]);
+    }
+
+    #[test]
+    fn last_words_fit_a_control_frame() {
+        let words = Format::Json.close(Close::Slow, &"é".repeat(200)).unwrap();
+        assert_eq!((words[0], words[1]), (0x88, 2 + 122));
+        assert_eq!(&words[2..4], &4100u16.to_be_bytes());
+        assert!(std::str::from_utf8(&words[4..]).is_ok());
+        assert_eq!(Format::SseOne.close(Close::Slow, "x"), None);
+    }
+}
