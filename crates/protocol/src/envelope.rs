@@ -47,6 +47,11 @@ impl Envelope {
         }
     }
 
+    /// Whether a bare payload could be taken for an envelope, so that it needs one to arrive as it is.
+    pub fn looks_like_one(payload: &[u8]) -> bool {
+        payload.first() == Some(&MARK)
+    }
+
     /// Wraps an event.
     pub fn encode(event: &Event) -> Vec<u8> {
         let epoch = event.position.map(|p| p.epoch.to_string());

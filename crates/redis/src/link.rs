@@ -1,0 +1,150 @@
+//! One connection to Redis, and whether Redis is at its other end.
+//!
+//! redis-rs reads the socket in a task of its own and calls us from there with what Redis pushes.
+//! Once a [`Link`] is dropped, nothing is heard from it any more, though that task may still run.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, Value};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+
+use crate::{Patience, RedisError};
+
+/// A connection that stands, or stood.
+pub(crate) struct Link {
+    pub(crate) connection: MultiplexedConnection,
+    signs: Arc<Signs>,
+}
+
+/// What the connection's own task tells.
+struct Signs {
+    /// False once the link is dropped. Locked while a message is handed on, so that nothing of an
+    /// old link can come after the first of a new one.
+    open: Mutex<bool>,
+    /// Grows with everything Redis says.
+    heard: AtomicU64,
+    closed: Notify,
+}
+
+impl Link {
+    /// Opens a connection. `hear` gets pub/sub messages (channel, payload), in the connection's own
+    /// task: it must not block.
+    pub(crate) async fn open(
+        client: &Client,
+        patience: &Patience,
+        hear: impl Fn(&[u8], Vec<u8>) + Send + Sync + 'static,
+    ) -> Result<Self, RedisError> {
+        let signs = Arc::new(Signs::new());
+        let pushed = Arc::clone(&signs);
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(patience.connect))
+            .set_response_timeout(None) // whoever asks has a deadline of his own
+            .set_push_sender(move |push: PushInfo| {
+                pushed.take(push, &hear);
+                Ok::<(), RedisError>(())
+            });
+        let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        Ok(Self { connection, signs })
+    }
+
+    /// A sign of life that only the caller saw: an answer.
+    pub(crate) fn was_heard(&self) {
+        self.signs.heard.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Asks again and again whether Redis is there, and tells `heard` when that changes; it starts
+    /// as heard. Returns when the link is of no more use.
+    ///
+    /// Everything Redis says counts, not only the answer: in a flood it comes late.
+    pub(crate) async fn watch(&self, patience: &Patience, mut heard: impl FnMut(bool)) -> RedisError {
+        let look = (patience.ping_timeout / 8).max(Duration::from_millis(1));
+        let mut is_heard = true;
+        loop {
+            tokio::select! {
+                () = sleep(patience.ping_interval) => {}
+                () = self.signs.closed.notified() => return closed(),
+            }
+            let mut ping = std::pin::pin!(self.ping());
+            let mut count = self.signs.count();
+            let mut since = Instant::now();
+            loop {
+                tokio::select! {
+                    answer = &mut ping => match answer {
+                        Ok(()) => break,
+                        Err(error) => return error,
+                    },
+                    () = self.signs.closed.notified() => return closed(),
+                    () = sleep(look) => {}
+                }
+                let now = self.signs.count();
+                if now != count {
+                    (count, since) = (now, Instant::now());
+                }
+                let silent = since.elapsed();
+                if silent >= patience.give_up {
+                    return RedisError::Unavailable(format!("it has said nothing for {silent:.1?}"));
+                }
+                if is_heard != (silent < patience.ping_timeout) {
+                    is_heard = !is_heard;
+                    heard(is_heard);
+                }
+            }
+            if !is_heard {
+                is_heard = true;
+                heard(true);
+            }
+        }
+    }
+
+    async fn ping(&self) -> Result<(), RedisError> {
+        let mut connection = self.connection.clone();
+        match connection.send_packed_command(&redis::cmd("PING")).await {
+            Ok(_) => Ok(()), // also an error such as LOADING is an answer
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        *self.signs.open.lock() = false;
+    }
+}
+
+impl Signs {
+    fn new() -> Self {
+        Self { open: Mutex::new(true), heard: AtomicU64::new(0), closed: Notify::new() }
+    }
+
+    fn count(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, push: PushInfo, hear: &impl Fn(&[u8], Vec<u8>)) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
+        match push.kind {
+            PushKind::Message => {
+                let mut data = push.data.into_iter();
+                if let (Some(Value::BulkString(channel)), Some(Value::BulkString(payload))) =
+                    (data.next(), data.next())
+                {
+                    let open = self.open.lock();
+                    if *open {
+                        hear(&channel, payload);
+                    }
+                }
+            }
+            PushKind::Disconnection => self.closed.notify_one(),
+            _ => {}
+        }
+    }
+}
+
+fn closed() -> RedisError {
+    RedisError::unavailable("the connection was closed")
+}

@@ -1,0 +1,20 @@
+//! Tests of Tidegate against real servers: launchers of Redis, nginx and nodes, free ports, deadlines, tools.
+//!
+//! What a launcher starts runs on loopback, keeps its files in a temporary folder, shows the end of its log when a
+//! test fails, and ends with the value that owns it. Only tests and `xtask` depend on this crate.
+
+pub mod checker;
+mod nginx;
+mod node;
+mod poll;
+mod port;
+mod process;
+mod redis;
+pub mod tools;
+
+pub use nginx::Nginx;
+pub use node::{Node, NodeBuilder};
+pub use poll::{eventually, eventually_async};
+pub use port::free_port;
+pub use process::{Process, run};
+pub use redis::RedisServer;

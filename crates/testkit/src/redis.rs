@@ -1,0 +1,131 @@
+//! A real redis-server: its own port and folder, nothing kept on disk, empty again after every start.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+use tempfile::TempDir;
+
+use crate::{Process, eventually, free_port, run};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A Redis that ends with this value. It keeps its port over [`stop`](Self::stop) and [`start_again`](Self::start_again).
+#[derive(Debug)]
+pub struct RedisServer {
+    process: Process,
+    port: u16,
+    folder: TempDir,
+}
+
+impl RedisServer {
+    /// Starts one on a free port and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not answer in time.
+    ///
+    /// # Errors
+    /// When `redis-server` is not there.
+    pub fn start() -> Result<Self> {
+        let (port, folder) = (free_port(), tempfile::tempdir()?);
+        let mut server = Self { process: launch(port, &folder)?, port, folder };
+        server.wait_for_pong();
+        Ok(server)
+    }
+
+    /// `redis://127.0.0.1:port`.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The port it listens on, over all its lives.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The process: freeze, thaw, log.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// SIGKILL; connections break and the port refuses.
+    pub fn stop(&mut self) {
+        self.process.kill9();
+    }
+
+    /// Starts it again, empty, on the same port, and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not answer in time.
+    ///
+    /// # Errors
+    /// When `redis-server` is not there any more.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.stop();
+        self.process = launch(self.port, &self.folder)?;
+        self.wait_for_pong();
+        Ok(())
+    }
+
+    /// Runs `redis-cli` with these arguments and returns what it printed.
+    ///
+    /// # Errors
+    /// When it is not there or fails.
+    pub fn cli(&self, arguments: &[&str]) -> Result<String> {
+        run(Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(arguments), PATIENCE)
+    }
+
+    fn wait_for_pong(&mut self) {
+        let port = self.port;
+        eventually(PATIENCE, "redis-server answers PING", || {
+            assert!(self.process.exited().is_none(), "redis-server ended:\n{}", self.process.log_tail(20));
+            pong(port).is_some()
+        });
+    }
+}
+
+fn launch(port: u16, folder: &TempDir) -> Result<Process> {
+    let mut command = Command::new("redis-server");
+    command
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--dir",
+        ])
+        .arg(folder.path());
+    Process::start("redis-server", &mut command, &folder.path().join("redis.log"), None)
+}
+
+fn pong(port: u16) -> Option<()> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+    stream.write_all(b"PING\r\n").ok()?;
+    let mut answer = [0; 7];
+    stream.read_exact(&mut answer).ok()?;
+    (&answer == b"+PONG\r\n").then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_comes_back_empty_on_its_port() {
+        let mut server = RedisServer::start().expect("redis");
+        let port = server.port();
+        server.cli(&["SET", "a", "1"]).expect("set");
+        server.stop();
+        server.start_again().expect("again");
+        assert_eq!(server.cli(&["GET", "a"]).expect("get").trim(), "");
+        assert_eq!(server.port(), port);
+    }
+}
