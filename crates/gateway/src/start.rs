@@ -35,7 +35,7 @@ pub enum StartError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// An address cannot be listened at.
-    #[error("cannot listen at {0}: {1} (is another node running there?)")]
+    #[error("cannot listen at {0} (is another node running there?)")]
     Listen(SocketAddr, #[source] io::Error),
     /// The broker cannot be had with these settings.
     #[error(transparent)]

@@ -264,7 +264,18 @@ async fn heard_within_3s(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_redis_is_away_sockets_stay_and_what_fails_says_so() {
+async fn while_redis_is_down_sockets_stay_and_what_fails_says_so() {
+    redis_goes_and_returns("Redis killed", RedisServer::stop, |redis| redis.start_again().expect("redis"))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_redis_is_frozen_sockets_stay_and_what_fails_says_so() {
+    // Its sockets look healthy; only its silence tells.
+    redis_goes_and_returns("Redis frozen", |r| r.process().freeze(), |r| r.process().thaw()).await;
+}
+
+async fn redis_goes_and_returns(what: &str, go: impl Fn(&mut RedisServer), come: impl Fn(&mut RedisServer)) {
     let mut redis = RedisServer::start().expect("redis");
     let config = "[namespaces.room]\npublish = \"anyone\"\n";
     let node = Node::builder(BINARY).redis(&redis.url()).config(config).start().expect("a node");
@@ -275,50 +286,55 @@ async fn while_redis_is_away_sockets_stay_and_what_fails_says_so() {
         (0..8).map(|n| Listener::open("listener", Door::ALL[n % 4], Habit::ComesBack, address, own, &book));
     let listeners = join_all(opening).await;
     let (publisher, _) = Client::builder(node.ws_url()).connect().expect("a URL");
+    let publisher = Arc::new(publisher);
     publisher.connected().await.expect("connected");
 
     let mut backend = Some(Backend::connect(&redis, &book).await);
     assert!(heard_within_3s(Instant::now(), &listeners, &mut backend, &channel).await, "it works before");
     drop(backend.take());
 
-    redis.stop();
+    go(&mut redis);
+    // Asked at the very moment, when nobody can know yet.
     let stopped = Instant::now();
+    let native = tokio::spawn({
+        let (publisher, channel) = (Arc::clone(&publisher), channel.clone());
+        async move { (publisher.publish(&channel, "1").await, stopped.elapsed()) }
+    });
+    let http = tokio::task::spawn_blocking({
+        let (admin, channel) = (node.admin_addr(), channel.clone());
+        move || (admin::publish(admin, &channel, "2"), stopped.elapsed())
+    });
     eventually(Duration::from_secs(1), "the node says it is not ready", || {
         admin::get(&node, "/health/ready").0 == 503
     });
     let unready = stopped.elapsed();
-    let asked = Instant::now();
-    let (status, body) = tokio::task::block_in_place(|| admin::publish(&node, &channel, "1"));
-    let http = asked.elapsed();
+    let ((status, body), http) = http.await.expect("it ran");
     assert_eq!(status, 503, "{body}");
     assert!(body.contains(r#""code":"unavailable""#), "{body}");
-    let asked = Instant::now();
-    let refused = publisher.publish(&channel, "2").await.expect_err("nobody could hear it");
-    let native = asked.elapsed();
+    let (refused, native) = native.await.expect("it ran");
     assert!(
-        matches!(&refused, Error::Refused { code, retry: true, .. } if code == "unavailable"),
+        matches!(&refused, Err(Error::Refused { code, retry: true, .. }) if code == "unavailable"),
         "{refused:?}"
     );
     assert!(http <= Duration::from_secs(2) && native <= Duration::from_secs(2), "{http:?} {native:?}");
 
     // Control: as long as Redis is away, the question that must be yes afterwards is answered no.
     let control = heard_within_3s(Instant::now(), &listeners, &mut None, &channel).await;
-    say(&format!("Redis away, control: heard while it is away: {control}"));
+    say(&format!("{what}, control: heard while it is away: {control}"));
     assert!(!control);
 
-    redis.start_again().expect("redis");
+    come(&mut redis);
     let returned = Instant::now();
     let mut backend = Some(Backend::connect(&redis, &book).await);
     assert!(heard_within_3s(returned, &listeners, &mut backend, &channel).await, "nothing within 3 s");
     let heard = returned.elapsed();
     eventually(Duration::from_secs(3), "it is ready again", || admin::get(&node, "/health/ready").0 == 200);
     say(&format!(
-        "Redis away: not ready after {unready:.0?}, publish refused after {http:.0?} (HTTP) and {native:.0?} (native), \
+        "{what}: not ready after {unready:.0?}, publish refused after {http:.2?} (HTTP) and {native:.2?} (native), \
          heard {heard:.0?} after its return"
     ));
     assert!(listeners.iter().all(|listener| !was_away(listener)), "no socket was closed");
     publisher.publish(&channel, r#"{"channel":"room:1","number":0}"#).await.expect("it works again");
-    publisher.close().await;
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn subscribe_waits_for_a_node_and_comes_back() {
     node.start_again().expect("on its port, with connections that were cut");
     // The node is another one; until the client is back, nobody is there to hear.
     eventually(PATIENCE, "it is heard again", || {
-        assert_eq!(admin::publish(&node, "chat:1", r#""again""#).0, 200);
+        assert_eq!(admin::publish(node.admin_addr(), "chat:1", r#""again""#).0, 200);
         subscriber.printed().contains("chat:1  \"again\"")
     });
     subscriber.process.signal(rustix::process::Signal::INT);
