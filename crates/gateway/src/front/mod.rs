@@ -63,11 +63,15 @@ async fn read_head(socket: &mut Socket) -> Result<Option<(Head, Vec<u8>)>, Respo
             Err(_) => return Ok(None),
             Ok(_) => {}
         }
-        if let Some((head, length)) = Head::parse(&bytes)? {
-            return Ok(Some((head, bytes.split_off(length))));
-        }
-        if bytes.len() > MAX_HEAD {
-            return Err(Response::text(431, &format!("the head of a request has at most {MAX_HEAD} bytes")));
+        match Head::parse(&bytes)? {
+            Some((head, length)) if length <= MAX_HEAD => return Ok(Some((head, bytes.split_off(length)))),
+            None if bytes.len() <= MAX_HEAD => {}
+            _ => {
+                return Err(Response::text(
+                    431,
+                    &format!("the head of a request has at most {MAX_HEAD} bytes"),
+                ));
+            }
         }
     }
 }
