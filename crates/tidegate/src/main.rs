@@ -22,7 +22,8 @@ use crate::publish::PublishArgs;
 use crate::serve::ServeArgs;
 use crate::subscribe::SubscribeArgs;
 
-/// Keeps the memory of 100,000 idle connections at a fraction of what the system's allocator needs.
+/// Small, long-lived objects of a few sizes, as idle connections are, take less room in it.
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -103,6 +103,7 @@ impl Tour {
                 let deadline = Instant::now() + self.patience;
                 let terminal = self.terminals.get_mut(&terminal).ok_or("there is no such terminal")?;
                 loop {
+                    let ended = terminal.process.exited(); // asked first: its last words are in the log then
                     let printed = terminal.process.log();
                     let missing = match find(&printed[terminal.seen..], &shown) {
                         Ok(at) => {
@@ -111,6 +112,9 @@ impl Tour {
                         }
                         Err(missing) => missing,
                     };
+                    if let Some(status) = ended {
+                        return Err(format!("no {missing:?} before it ended ({status}) in:\n{printed}"));
+                    }
                     if Instant::now() > deadline {
                         return Err(format!("no {missing:?} within {:?} in:\n{printed}", self.patience));
                     }
@@ -204,8 +208,8 @@ mod tests {
             (run_block("echo one; exit 3", "one"), "line 1: "),
             (run_block("no-such-program", "one"), "line 1: "),
             (run_block("echo one", "one") + &run_block("false", "…"), "line 7: "),
-            (quiet.to_owned(), "line 5: no \"up\""),
-            (again.to_owned(), "line 9: no \"up\""),
+            (quiet.to_owned(), "line 6: no \"up\""),
+            (again.to_owned(), "line 10: no \"up\""),
         ] {
             let problem = follow(&page).expect_err(&page);
             assert!(problem.starts_with(words), "{page}{problem}");

@@ -1,0 +1,67 @@
+//! `cargo xtask`: what developers and CI do with this repository besides building it.
+//!
+//! Knows the repository's layout and other people's tools; depends on none of our crates, so that it builds in seconds.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people")]
+
+mod cluster;
+mod process;
+mod program;
+mod reports;
+mod suites;
+mod test;
+mod tidy;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Development tasks of Tidegate.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Everything that must hold: format, lints, tidy, all tests. Installs what they need
+    Test(test::Arguments),
+    /// Installs what the tests need: Debian packages, and npm, PyPI and Go packages under target/tools
+    Install,
+    /// The house rules that no compiler knows: layers, file sizes, documents in step
+    Tidy,
+    /// Redis, nodes and nginx on loopback with the files of deploy/, until Ctrl-C
+    Cluster(cluster::Arguments),
+    /// The integration tests in full length
+    Faults,
+    /// The long test of memory and descriptors
+    Soak,
+    /// Measures and writes docs/results/
+    Bench {
+        /// Passed on to `tidegate-loadtest bench`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Writes the documents that are made from code: docs/configuration.md
+    Docs,
+}
+
+fn main() -> ExitCode {
+    let done = process::watch_signals().and_then(|()| match Arguments::parse().task {
+        Task::Test(arguments) => test::run(&arguments),
+        Task::Install => tools::install().map(|()| ExitCode::SUCCESS),
+        Task::Tidy => Ok(tidy::run()),
+        Task::Cluster(arguments) => cluster::run(&arguments),
+        Task::Faults => test::full_length(None),
+        Task::Soak => test::full_length(Some("soak")),
+        Task::Bench { arguments } => reports::bench(&arguments),
+        Task::Docs => reports::docs(),
+    });
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,145 @@
+//! `cargo xtask test`: everything that must hold, step by step, closed by one table and one line of counts.
+//!
+//! Stops at the first step that fails, unless `TIDEGATE_TEST_ALL` is set: CI shows all that is wrong at once.
+
+mod step;
+mod table;
+mod tally;
+
+use std::collections::BTreeSet;
+use std::env;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::tools::Tool;
+use crate::{program, suites, tidy, tools, workspace};
+use step::Steps;
+
+/// The longest that one test binary may take; a test that hangs fails instead of holding up everything.
+const TEST_LIMIT: Duration = Duration::from_secs(20 * 60);
+/// The same for a build, which has a slow machine's whole dependency tree before it.
+const BUILD_LIMIT: Duration = Duration::from_secs(80 * 60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Install nothing; skip the tests whose tools are missing, and name them
+    #[arg(long)]
+    no_install: bool,
+}
+
+/// Runs all steps.
+///
+/// # Errors
+/// When cargo does not say which tests there are; what fails in a step ends up in the table instead.
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let mut steps = Steps::new(env::var_os("TIDEGATE_TEST_ALL").is_some());
+    if !arguments.no_install {
+        steps.task("install tools", tools::install);
+    }
+    let missing = tools::missing();
+    steps.command("format", workspace::cargo(["fmt", "--all", "--check"]), BUILD_LIMIT);
+    let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    steps.command("lints", workspace::cargo(clippy), BUILD_LIMIT);
+    steps.task("tidy", tidy::check);
+    steps.command("build", test_command(&["--no-run"], &[]), BUILD_LIMIT);
+    unit_tests(&mut steps, &missing);
+    // Only the crates that others build on have them; the rest say `doctest = false`.
+    steps.tests("doc tests", test_command(&["--doc"], &[]), TEST_LIMIT);
+    for suite in integration_tests()? {
+        integration_test(&mut steps, &suite, &missing, TEST_LIMIT);
+    }
+    Ok(steps.close())
+}
+
+/// Runs the integration tests, or one of them, in full length.
+///
+/// # Errors
+/// When the tools cannot be installed, or there is no such test.
+pub(crate) fn full_length(only: Option<&str>) -> Result<ExitCode> {
+    tools::install()?;
+    let missing = tools::missing();
+    let mut suites = integration_tests()?;
+    if let Some(only) = only {
+        suites.retain(|suite| suite == only);
+        anyhow::ensure!(!suites.is_empty(), "there is no integration test named {only}");
+    }
+    // Tests read it from their environment, which is ours. Nobody else runs yet.
+    let mut steps = Steps::new(true).with_env("TIDEGATE_TEST_LENGTH", "full");
+    steps.command("build", test_command(&["--no-run"], &[]), BUILD_LIMIT);
+    for suite in suites {
+        integration_test(&mut steps, &suite, &missing, 8 * HOUR);
+    }
+    Ok(steps.close())
+}
+
+fn unit_tests(steps: &mut Steps, missing: &[Tool]) {
+    let skipped: Vec<&str> = suites::packages_without(missing).collect();
+    let mut selection = vec!["--lib", "--bins"];
+    for package in &skipped {
+        selection.extend(["--exclude", package]);
+        steps.skip(&format!("unit tests of {package}"), 1, "a server is not installed");
+    }
+    steps.tests("unit tests", test_command(&selection, &[]), TEST_LIMIT);
+}
+
+fn integration_test(steps: &mut Steps, suite: &str, missing: &[Tool], limit: Duration) {
+    let name = format!("test {suite}");
+    let needs = suites::needs(suite).unwrap_or_default();
+    let lacking: Vec<&str> =
+        needs.iter().filter(|tool| missing.contains(tool)).map(|tool| tool.name()).collect();
+    if !lacking.is_empty() {
+        let tests = list(suite).unwrap_or_default();
+        steps.skip(&name, tests.len().max(1), &format!("not installed: {}", lacking.join(", ")));
+        return;
+    }
+    let mut rest = vec!["--exact"];
+    let with_go: Vec<String> = if missing.contains(&Tool::Go) {
+        let starts =
+            |test: &String| test.rsplit("::").next().is_some_and(|name| name.starts_with(suites::GO_PREFIX));
+        list(suite).unwrap_or_default().into_iter().filter(starts).collect()
+    } else {
+        Vec::new()
+    };
+    for test in &with_go {
+        rest.extend(["--skip", test]);
+        steps.skip(&format!("{suite}::{test}"), 1, "not installed: go");
+    }
+    if with_go.is_empty() {
+        rest.clear();
+    }
+    steps.tests(&name, test_command(&["--test", suite], &rest), limit);
+}
+
+/// The names of all integration tests, in order.
+fn integration_tests() -> Result<BTreeSet<String>> {
+    let text = program::output(&mut workspace::cargo([
+        "metadata",
+        "--no-deps",
+        "--format-version",
+        "1",
+        "--locked",
+    ]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&text).context("cargo metadata")?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let targets = packages.flat_map(|package| package["targets"].as_array().into_iter().flatten());
+    let tests = targets.filter(|target| target["kind"][0] == "test");
+    Ok(tests.filter_map(|target| target["name"].as_str().map(str::to_owned)).collect())
+}
+
+/// The tests in one integration test.
+fn list(suite: &str) -> Result<Vec<String>> {
+    let text = program::output(&mut test_command(&["--test", suite], &["--list"]))?;
+    Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
+}
+
+/// One selection of packages for every step: another one would change their features and build everything twice.
+fn test_command(selection: &[&str], rest: &[&str]) -> Command {
+    let start = ["test", "--release", "--locked", "--no-fail-fast", "--workspace"];
+    let mut command = workspace::cargo(start.iter().chain(selection).copied());
+    command.arg("--").args(rest).env("PATH", program::path());
+    command
+}
