@@ -1,0 +1,228 @@
+//! One client connection: a socket that opens by its door, then takes events.
+//!
+//! Readiness and bytes come in from the receiver; events leave to the ear, pings are answered on
+//! the spot. It holds no buffer while frames arrive whole. It does not know which thread reads it.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, bail, ensure};
+use mio::net::TcpStream;
+
+use crate::checker::Checker;
+use crate::door::Door;
+use crate::frame::{self, Frame, Opcode};
+use crate::greeting::{self, Heard};
+use crate::http::Head;
+use crate::scenario::Scenario;
+use crate::sse;
+use crate::tally::Ear;
+
+/// How far a connection is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// TCP.
+    Connecting,
+    /// The response head is awaited.
+    Head,
+    /// So many replies are awaited.
+    Greeting(usize),
+    /// Every subscription is confirmed.
+    Open,
+    /// Ended by the server, and why.
+    Ended(String),
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// The socket, for registering.
+    pub stream: TcpStream,
+    /// What it received.
+    pub checker: Checker,
+    phase: Phase,
+    door: Door,
+    /// What is sent at the next step of opening.
+    request: Vec<u8>,
+    greeting: (Vec<u8>, usize),
+    /// The start of a frame whose rest has not come: empty between reads, almost always.
+    carry: Vec<u8>,
+    hint: usize,
+}
+
+impl Connection {
+    /// Starts to connect the `number`th connection of the scenario.
+    ///
+    /// # Errors
+    /// When no socket can be had.
+    pub fn start(scenario: &Scenario, number: u32, address: SocketAddr, host: &str) -> Result<Self> {
+        let door = scenario.door_of(number);
+        let names: Vec<String> =
+            scenario.channels_of(number).map(|channel| scenario.channel_name(channel)).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        Ok(Self {
+            stream: TcpStream::connect(address)?,
+            checker: Checker::new(scenario.channels_of(number), scenario.start),
+            phase: Phase::Connecting,
+            door,
+            request: door.request(host, &names, scenario.token.as_deref()).into_bytes(),
+            greeting: greeting::frames(door, &names)?,
+            carry: Vec::new(),
+            hint: 0,
+        })
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// The socket can be written: sends the request once TCP is through.
+    ///
+    /// # Errors
+    /// When the connection was refused.
+    pub fn writable(&mut self) -> Result<()> {
+        if self.phase != Phase::Connecting {
+            return Ok(());
+        }
+        if let Some(error) = self.stream.take_error()? {
+            return Err(error).context("connecting");
+        }
+        match self.stream.peer_addr() {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        self.stream.set_nodelay(true)?;
+        let request = std::mem::take(&mut self.request);
+        self.stream.write_all(&request).context("sending the request")?;
+        self.phase = Phase::Head;
+        Ok(())
+    }
+
+    /// Reads what is there into `scratch` and takes it; `to_end`: until the end of the stream.
+    /// Each read has its own time.
+    ///
+    /// # Errors
+    /// When the server breaks the protocol or refuses.
+    pub fn readable(&mut self, scratch: &mut [u8], to_end: bool, ear: &mut Ear<'_>) -> Result<()> {
+        while !matches!(self.phase, Phase::Connecting | Phase::Ended(_)) {
+            let read = match self.stream.read(scratch) {
+                Ok(0) => {
+                    self.phase = Phase::Ended("end of stream".to_owned());
+                    break;
+                }
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    self.phase = Phase::Ended(error.kind().to_string());
+                    break;
+                }
+            };
+            ear.now = crate::clock::now();
+            self.feed(&scratch[..read], ear)?;
+            // A short read has emptied the socket: epoll will tell of more, a second look costs a call.
+            if read < scratch.len() && !to_end {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn feed(&mut self, bytes: &[u8], ear: &mut Ear<'_>) -> Result<()> {
+        if self.carry.is_empty() {
+            let used = self.consume(bytes, ear)?;
+            self.carry.extend_from_slice(&bytes[used..]);
+            return Ok(());
+        }
+        let mut held = std::mem::take(&mut self.carry);
+        held.extend_from_slice(bytes);
+        let used = self.consume(&held, ear)?;
+        if used < held.len() {
+            held.drain(..used);
+            self.carry = held;
+        }
+        Ok(())
+    }
+
+    /// Takes what is whole and returns how much that was.
+    fn consume(&mut self, bytes: &[u8], ear: &mut Ear<'_>) -> Result<usize> {
+        let mut used = 0;
+        loop {
+            let rest = &bytes[used..];
+            match self.phase {
+                Phase::Connecting | Phase::Ended(_) => return Ok(bytes.len()),
+                Phase::Head => {
+                    let Some(head) = Head::read(rest)? else { return Ok(used) };
+                    used += head.length;
+                    self.let_in(&head, &bytes[used..])?;
+                }
+                Phase::Open if self.door == Door::Sse => {
+                    let Some((block, length)) = sse::read(rest) else { return Ok(used) };
+                    ear.hear(block, &mut self.hint, &mut self.checker);
+                    used += length;
+                }
+                Phase::Greeting(_) | Phase::Open => {
+                    let Some((frame, length)) = frame::read(rest)? else { return Ok(used) };
+                    used += length;
+                    self.take(frame, ear)?;
+                }
+            }
+        }
+    }
+
+    fn let_in(&mut self, head: &Head, body: &[u8]) -> Result<()> {
+        let awaited = if self.door.is_websocket() { 101 } else { 200 };
+        if head.status != awaited {
+            bail!("refused with {}: {}", head.status, String::from_utf8_lossy(&body[..body.len().min(200)]));
+        }
+        if self.door.is_websocket() {
+            let accept = head.header("sec-websocket-accept");
+            ensure!(accept == Some(accept_value()), "wrong Sec-WebSocket-Accept");
+        } else {
+            ensure!(head.header("transfer-encoding").is_none(), "a chunked stream: ask a node, not a proxy");
+        }
+        let (frames, replies) = std::mem::take(&mut self.greeting);
+        self.stream.write_all(&frames).context("sending the greeting")?;
+        self.phase = if replies == 0 { Phase::Open } else { Phase::Greeting(replies) };
+        Ok(())
+    }
+
+    fn take(&mut self, frame: Frame<'_>, ear: &mut Ear<'_>) -> Result<()> {
+        match frame.opcode {
+            Opcode::Pong => {}
+            Opcode::Ping => {
+                let mut pong = Vec::with_capacity(131);
+                frame::write_client(Opcode::Pong, frame.payload, &mut pong);
+                // Nothing else is sent, so it has room; if not, the server has its own deadline.
+                let _ = self.stream.write(&pong);
+            }
+            Opcode::Close => {
+                let code = frame.payload.first_chunk().map_or(1005, |&code| u16::from_be_bytes(code));
+                self.phase = Phase::Ended(format!("close {code}"));
+            }
+            Opcode::Text | Opcode::Binary => {
+                if let Phase::Greeting(replies) = self.phase
+                    && greeting::hear(self.door, frame.payload)? == Heard::Agreed
+                {
+                    self.phase = if replies == 1 { Phase::Open } else { Phase::Greeting(replies - 1) };
+                    return Ok(());
+                }
+                ear.hear(frame.payload, &mut self.hint, &mut self.checker);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// All connections send the same key.
+fn accept_value() -> &'static str {
+    use std::sync::OnceLock;
+
+    use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+    static VALUE: OnceLock<String> = OnceLock::new();
+    VALUE.get_or_init(|| derive_accept_key(crate::door::KEY.as_bytes()))
+}

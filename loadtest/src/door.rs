@@ -1,0 +1,147 @@
+//! The doors a connection may come in by: what it asks for there and what it does once let in.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One way into a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Bare payloads over WebSocket.
+    Plain,
+    /// JSON frames over WebSocket.
+    Native,
+    /// MessagePack frames over WebSocket.
+    NativeMsgpack,
+    /// Server-sent events.
+    Sse,
+}
+
+/// Which doors the connections of a run use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doors {
+    /// All the same.
+    One(Door),
+    /// All four in turn, in every channel.
+    Mixed,
+}
+
+/// Every connection sends this key (16 bytes, as RFC 6455 4.1 asks), so the accept value to expect is computed once.
+pub const KEY: &str = "dGlkZWdhdGUtbG9hZGdlbg==";
+
+impl Door {
+    /// Whether it speaks WebSocket.
+    #[must_use]
+    pub fn is_websocket(self) -> bool {
+        self != Self::Sse
+    }
+
+    /// The HTTP request that opens it. `host` is `address:port`.
+    #[must_use]
+    pub fn request(self, host: &str, channels: &[&str], token: Option<&str>) -> String {
+        let path = match self {
+            Self::Plain => format!("/plain?channel={}", channels.join("&channel=")),
+            Self::Sse => format!("/sse?channel={}", channels.join("&channel=")),
+            Self::Native | Self::NativeMsgpack => "/ws".to_owned(),
+        };
+        let mut request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n");
+        if let Some(token) = token {
+            request += &format!("Authorization: Bearer {token}\r\n");
+        }
+        if self.is_websocket() {
+            request += &format!(
+                "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"
+            );
+        } else {
+            request += "Accept: text/event-stream\r\n";
+        }
+        match self {
+            Self::Native => request += "Sec-WebSocket-Protocol: tidegate.v1.json\r\n",
+            Self::NativeMsgpack => request += "Sec-WebSocket-Protocol: tidegate.v1.msgpack\r\n",
+            Self::Plain | Self::Sse => {}
+        }
+        request + "\r\n"
+    }
+}
+
+impl Doors {
+    /// The door of the `nth` connection of a channel, so that every channel has all of them.
+    #[must_use]
+    pub fn of(self, connection: u32, channels: u32) -> Door {
+        match self {
+            Self::One(door) => door,
+            Self::Mixed => match (connection % channels.max(1) + connection / channels.max(1)) % 4 {
+                0 => Door::Plain,
+                1 => Door::Native,
+                2 => Door::NativeMsgpack,
+                _ => Door::Sse,
+            },
+        }
+    }
+}
+
+impl FromStr for Doors {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "plain" => Self::One(Door::Plain),
+            "native" => Self::One(Door::Native),
+            "native-msgpack" => Self::One(Door::NativeMsgpack),
+            "sse" => Self::One(Door::Sse),
+            "mixed" => Self::Mixed,
+            _ => return Err("doors are plain, native, native-msgpack, sse and mixed".to_owned()),
+        })
+    }
+}
+
+impl fmt::Display for Doors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::One(Door::Plain) => "plain",
+            Self::One(Door::Native) => "native",
+            Self::One(Door::NativeMsgpack) => "native-msgpack",
+            Self::One(Door::Sse) => "sse",
+            Self::Mixed => "mixed",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn mixed_gives_every_channel_every_door() {
+        for channels in [1, 3, 4, 8] {
+            let mut seen = HashSet::new();
+            for connection in 0..channels * 4 {
+                let door = Doors::Mixed.of(connection, channels);
+                seen.insert((connection % channels, door.request("h", &["c"], None)));
+            }
+            assert_eq!(seen.len() as u32, channels * 4);
+        }
+    }
+
+    #[test]
+    fn the_key_is_sixteen_bytes() {
+        assert!(KEY.len() == 24 && KEY.ends_with("==") && !KEY.ends_with("==="));
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for name in ["plain", "native", "native-msgpack", "sse", "mixed"] {
+            assert_eq!(name.parse::<Doors>().unwrap().to_string(), name);
+        }
+        assert!("ws".parse::<Doors>().is_err());
+    }
+
+    #[test]
+    fn a_bare_door_names_all_channels() {
+        let request = Door::Plain.request("127.0.0.1:1", &["a", "b"], Some("t"));
+        assert!(request.starts_with("GET /plain?channel=a&channel=b HTTP/1.1\r\n"));
+        assert!(request.contains("\r\nAuthorization: Bearer t\r\n"));
+        assert!(request.ends_with("\r\n\r\n"));
+    }
+}

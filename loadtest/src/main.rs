@@ -1,0 +1,231 @@
+//! The command line: reads what is asked, starts it, and says by its exit code how it went.
+//!
+//! 0: all well. 1: events were lost, doubled or out of order, or the run failed. 2: usage.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use tidegate_loadtest::door::Doors;
+use tidegate_loadtest::outlet::Target;
+use tidegate_loadtest::rate::Rate;
+use tidegate_loadtest::run::Source;
+use tidegate_loadtest::scenario::Scenario;
+use tidegate_loadtest::{bench, floor, publisher, room_floor, run};
+
+/// Load generator for Tidegate.
+#[derive(Parser)]
+#[command(name = "tidegate-loadtest", version)]
+struct Command {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// One scenario: open connections, publish at a rate, check every delivery.
+    Run(Run),
+    /// The floor: write one frame to each socket, nothing else.
+    Floor(Floor),
+    /// The room floor: read a Redis subscription, write to each subscriber of the room.
+    RoomFloor(RoomFloor),
+    /// Measure the gateway against the floor and write the figures down.
+    Bench(Bench),
+}
+
+#[derive(Args)]
+struct Run {
+    /// The gateway.
+    #[arg(long, default_value = "ws://127.0.0.1:8080")]
+    url: String,
+    /// Publish through this Redis.
+    #[arg(long, default_value = "redis://127.0.0.1:6379")]
+    redis: String,
+    /// Publish through this admin port instead (http://…).
+    #[arg(long)]
+    admin: Option<String>,
+    /// Publish nothing: the server sends by itself, as `floor` does.
+    #[arg(long, conflicts_with = "admin")]
+    listen_only: bool,
+    /// Sockets to open.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    connections: u32,
+    /// Channels to spread them over; more than connections: several for each.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=999_999))]
+    channels: u32,
+    /// Events a second in total, or `max`: as fast as deliveries keep up.
+    #[arg(long, default_value = "20")]
+    rate: Rate,
+    /// With `--rate max`: events under way at any time.
+    #[arg(long, default_value_t = 32)]
+    window: u32,
+    /// How long to publish.
+    #[arg(long, default_value = "10", value_parser = seconds)]
+    seconds: Duration,
+    /// plain, native, native-msgpack, sse or mixed.
+    #[arg(long, default_value = "plain")]
+    door: Doors,
+    /// Bytes of each payload (at least 50).
+    #[arg(long, default_value_t = 128)]
+    payload: usize,
+    /// A token for all connections.
+    #[arg(long)]
+    token: Option<String>,
+    /// Receiving threads.
+    #[arg(long, default_value_t = 1)]
+    receivers: u32,
+    /// Write the report here too.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Floor {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long)]
+    listen: SocketAddr,
+    /// Bytes of each payload.
+    #[arg(long, default_value_t = 128)]
+    payload: usize,
+    /// Events a second to each socket, or `max`.
+    #[arg(long, default_value = "20")]
+    rate: Rate,
+    /// Start to send when so many are connected.
+    #[arg(long, default_value_t = 1)]
+    connections: usize,
+    /// End after sending so long.
+    #[arg(long, value_parser = seconds)]
+    seconds: Option<Duration>,
+}
+
+#[derive(Args)]
+struct RoomFloor {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long)]
+    listen: SocketAddr,
+    /// The Redis to subscribe at.
+    #[arg(long)]
+    redis: String,
+    /// Start when so many are connected; nobody is let in later.
+    #[arg(long)]
+    connections: usize,
+}
+
+#[derive(Args)]
+struct Bench {
+    /// Rounds, the servers taking turns; the median of the paired ratios counts.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// The gateway's binary.
+    #[arg(long, default_value = "target/release/tidegate")]
+    tidegate: PathBuf,
+    /// Which rows of the table: 1, 2, 6.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 6])]
+    rows: Vec<u32>,
+    /// Subscribers of rows 1 and 2.
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
+    subscribers: u32,
+    /// Idle connections of row 6.
+    #[arg(long, default_value_t = 15_000, value_parser = clap::value_parser!(u32).range(1..))]
+    idle: u32,
+    /// Events under way in row 2: more make larger writes and later deliveries.
+    #[arg(long, default_value_t = 32)]
+    window: u32,
+    /// How long each measurement takes, after one second of warming up.
+    #[arg(long, default_value = "5", value_parser = seconds)]
+    seconds: Duration,
+    /// The table and how it was measured.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Every figure of every round.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().map_err(|error| error.to_string())?;
+    let length = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
+    // A day is longer than any scenario, and no sum of times can overflow.
+    (length <= Duration::from_secs(86_400)).then_some(length).ok_or_else(|| "at most a day".to_owned())
+}
+
+fn main() -> ExitCode {
+    match Command::parse().what.start() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        #[expect(clippy::print_stderr, reason = "the command line's last word")]
+        Err(error) => {
+            eprintln!("tidegate-loadtest: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl What {
+    fn start(self) -> Result<bool> {
+        match self {
+            Self::Run(run) => run.start(),
+            Self::Floor(Floor { listen, payload, rate, connections, seconds }) => {
+                let settings = floor::Settings { payload, rate, connections, length: seconds };
+                floor::serve(&floor::listen(listen)?, settings)?;
+                Ok(true)
+            }
+            Self::RoomFloor(RoomFloor { listen, redis, connections }) => {
+                room_floor::serve(floor::listen(listen)?, &redis, connections)?;
+                Ok(true)
+            }
+            Self::Bench(bench) => bench.start(),
+        }
+    }
+}
+
+impl Run {
+    #[expect(clippy::print_stdout, reason = "the table is what the command is for")]
+    fn start(self) -> Result<bool> {
+        let scenario = Scenario::new(&self.url, self.connections, self.channels, self.door, self.payload);
+        let scenario = Scenario { token: self.token, receivers: self.receivers, ..scenario };
+        let (scenario, source) = if self.listen_only {
+            (scenario.listening(), Source::Server(self.seconds))
+        } else {
+            let target = self.admin.map_or(Target::Redis(self.redis), Target::Admin);
+            let (rate, window, length) = (self.rate, self.window, self.seconds);
+            (scenario, Source::Publish(publisher::Settings { rate, window, length, target }))
+        };
+        let report = run::run(scenario, &source)?;
+        print!("{report}");
+        if let Some(path) = self.json {
+            let file = File::create(&path).with_context(|| path.display().to_string())?;
+            serde_json::to_writer_pretty(file, &report)?;
+        }
+        Ok(report.passed())
+    }
+}
+
+impl Bench {
+    #[expect(clippy::print_stdout, reason = "the table is what the command is for")]
+    fn start(self) -> Result<bool> {
+        let settings = bench::Settings {
+            rounds: self.rounds,
+            tidegate: self.tidegate,
+            rows: self.rows,
+            subscribers: self.subscribers,
+            idle: self.idle,
+            window: self.window,
+            length: self.seconds,
+        };
+        let result = bench::run(&settings)?;
+        print!("{}", result.table());
+        if let Some(path) = self.out {
+            std::fs::write(&path, result.document()).with_context(|| path.display().to_string())?;
+        }
+        if let Some(path) = self.json {
+            let file = File::create(&path).with_context(|| path.display().to_string())?;
+            serde_json::to_writer_pretty(file, &result)?;
+        }
+        Ok(result.correct())
+    }
+}

@@ -1,0 +1,119 @@
+//! What a receiving thread has heard, beside each connection's own check.
+
+use std::collections::BTreeMap;
+
+use crate::checker::Checker;
+use crate::latency::Latency;
+use crate::stamp::Stamp;
+
+/// Counts of one thread; merged at the end.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// How late deliveries were.
+    pub latency: Latency,
+    /// Events of this run.
+    pub delivered: u64,
+    /// Frames without one: other publishers', hints, comments.
+    pub other: u64,
+    /// Connections that ended before the run did, by reason.
+    pub ended: BTreeMap<String, u64>,
+    /// When the first event came; 0 before.
+    pub first: u64,
+    /// When the last event came.
+    pub last: u64,
+}
+
+impl Tally {
+    /// Adds another thread's.
+    pub fn merge(&mut self, other: &Self) {
+        self.latency.merge(&other.latency);
+        self.delivered += other.delivered;
+        self.other += other.other;
+        self.last = self.last.max(other.last);
+        if self.first == 0 || (other.first > 0 && other.first < self.first) {
+            self.first = other.first;
+        }
+        for (reason, count) in &other.ended {
+            *self.ended.entry(reason.clone()).or_default() += count;
+        }
+    }
+}
+
+/// Hears the events of one read: the time is asked once for all of them.
+#[derive(Debug)]
+pub struct Ear<'a> {
+    /// Whose events count.
+    pub run: u32,
+    /// Bytes of each payload: where the next may begin.
+    pub payload: usize,
+    /// When the read returned.
+    pub now: u64,
+    /// Latencies count for what was due from here on.
+    pub measure_from: u64,
+    /// Where it is written down.
+    pub tally: &'a mut Tally,
+}
+
+impl Ear<'_> {
+    /// Takes all events in the payload of one frame. `hint` is where the last frame had its stamp.
+    pub fn hear(&mut self, payload: &[u8], hint: &mut usize, checker: &mut Checker) {
+        let mut from = 0;
+        while let Some((at, stamp)) = Stamp::find(payload, from, *hint) {
+            if from == 0 {
+                *hint = at;
+            }
+            if stamp.run == self.run {
+                self.take(stamp, checker);
+            } else {
+                self.tally.other += 1;
+            }
+            from = at + self.payload.max(crate::stamp::SMALLEST);
+            if payload.len() < from + crate::stamp::SMALLEST {
+                return;
+            }
+        }
+        self.tally.other += u64::from(from == 0);
+    }
+
+    fn take(&mut self, stamp: Stamp, checker: &mut Checker) {
+        checker.take(stamp.channel, stamp.sequence);
+        if self.tally.delivered == 0 {
+            self.tally.first = self.now;
+        }
+        self.tally.delivered += 1;
+        self.tally.last = self.now;
+        if stamp.due >= self.measure_from {
+            self.tally.latency.record(self.now.saturating_sub(stamp.due));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checker::Start;
+
+    fn stamped(run: u32, sequence: u64, out: &mut Vec<u8>) {
+        Stamp { run, channel: 0, sequence, due: 40 }.write(128, out);
+    }
+
+    #[test]
+    fn one_frame_may_hold_several_events_and_those_of_others() {
+        let mut payload = b"{\"data\":".to_vec();
+        stamped(7, 1, &mut payload);
+        payload.extend(b"}\n{\"data\":");
+        stamped(8, 1, &mut payload);
+        payload.extend(b"}\n{\"data\":");
+        stamped(7, 2, &mut payload);
+        payload.push(b'}');
+        let mut tally = Tally::default();
+        let mut checker = Checker::new([0], Start::First);
+        let mut hint = 0;
+        let mut ear = Ear { run: 7, payload: 128, now: 50, measure_from: 41, tally: &mut tally };
+        ear.hear(&payload, &mut hint, &mut checker);
+        ear.hear(b"{\"type\":\"ping\"}", &mut hint, &mut checker);
+        assert_eq!((tally.delivered, tally.other, tally.last, hint), (2, 2, 50, 8));
+        assert_eq!(tally.latency.percentiles().max_us, 0.0);
+        assert!(checker.finish(|_| 2).none());
+    }
+}
