@@ -1,6 +1,8 @@
 //! Documents that are made by running our binaries: measurements and the configuration reference.
 
+use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -32,6 +34,31 @@ pub(crate) fn bench(arguments: &[String]) -> Result<ExitCode> {
     program::run(&mut command)?;
     Ok(ExitCode::SUCCESS)
 }
+
+/// Writes docs/results/faults.md from what the tests said in full length: lines of `what: how it was`.
+///
+/// # Errors
+/// When the tests said nothing, or the file cannot be written.
+pub(crate) fn faults(said: &Path) -> Result<()> {
+    let lines = fs::read_to_string(said).context("the tests said nothing")?;
+    let mut page = String::from(FAULTS);
+    for line in lines.lines() {
+        let (what, how) = line.split_once(": ").unwrap_or(("", line));
+        let _ = writeln!(page, "| {what} | {how} |");
+    }
+    let path = workspace::root().join("docs/results/faults.md");
+    fs::create_dir_all(workspace::root().join("docs/results"))?;
+    fs::write(&path, page).with_context(|| path.display().to_string())?;
+    println!("wrote {}", path.display());
+    Ok(())
+}
+
+const FAULTS: &str = "# Faults, in full length\n\n\
+<!-- Made by `cargo xtask faults`: the tests in crates/tidegate/tests say these lines themselves. -->\n\n\
+Release processes, a real Redis and nginx on loopback, two shared cores. Each client's log is compared with what\n\
+was published; `told` are events that went by while a client knew that it was away. A control is the same check\n\
+with the fault planted or the defence left out: it must find it.\n\n\
+| what | how it was |\n| --- | --- |\n";
 
 /// Writes docs/configuration.md from the settings' own documentation.
 ///

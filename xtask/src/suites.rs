@@ -4,6 +4,7 @@ use crate::tools::Tool::{self, Browser, Curl, Nginx, Node, Prometheus, Python, R
 
 /// Integration tests (the files in `tests/` of a crate) and what they cannot run without.
 const SUITES: &[(&str, &[Tool])] = &[
+    ("bad_input", &[]),
     ("browser", &[Browser, Node]),
     ("clients", &[Redis, Node, Python]),
     ("cluster", &[Redis, Nginx]),
@@ -13,6 +14,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("documents", &[]),
     ("faults", &[Redis, Nginx]),
     ("floor", &[]),
+    ("in_process", &[]),
     ("readme", &[Redis, Nginx, Curl]),
     ("redis", &[Redis]),
     ("serve", &[]),

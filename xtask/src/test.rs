@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::tools::Tool;
-use crate::{program, suites, tidy, tools, workspace};
+use crate::{program, reports, suites, tidy, tools, workspace};
 use step::Steps;
 
 /// The longest that one test binary may take; a test that hangs fails instead of holding up everything.
@@ -67,11 +67,16 @@ pub(crate) fn full_length(only: Option<&str>) -> Result<ExitCode> {
         suites.retain(|suite| suite == only);
         anyhow::ensure!(!suites.is_empty(), "there is no integration test named {only}");
     }
-    // Tests read it from their environment, which is ours. Nobody else runs yet.
-    let mut steps = Steps::new(true).with_env("TIDEGATE_TEST_LENGTH", "full");
+    let results = workspace::root().join("target/results.txt");
+    let _ = std::fs::remove_file(&results); // what an earlier run said
+    let mut steps =
+        Steps::new(true).with_env("TIDEGATE_TEST_LENGTH", "full").with_env("TIDEGATE_RESULTS", &results);
     steps.command("build", test_command(&["--no-run"], &[]), BUILD_LIMIT);
     for suite in suites {
         integration_test(&mut steps, &suite, &missing, 8 * HOUR);
+    }
+    if only.is_none() {
+        steps.task("results", || reports::faults(&results));
     }
     Ok(steps.close())
 }

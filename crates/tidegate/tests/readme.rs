@@ -92,6 +92,60 @@ fn links_lead_somewhere() {
 }
 
 #[test]
+fn files_named_in_the_map_are_there() {
+    let mut paths = Vec::new();
+    walk(&root(), "", &mut paths);
+    let missing = |file: &String| !paths.iter().any(|path| is_named(path, file));
+    for page in ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"] {
+        let missing: Vec<String> = files(&text(&root().join(page))).into_iter().filter(missing).collect();
+        assert!(missing.is_empty(), "{page}: {missing:?}");
+    }
+}
+
+#[test]
+fn a_missing_file_would_be_found() {
+    assert_eq!(files("`a/b.rs`, `c.md` and `d/` but not `x.y(z)` or `e`"), ["a/b.rs", "d/"]);
+    for (path, file, named) in [
+        ("crates/a/src/b.rs", "a/src/b.rs", true),
+        ("crates/a/src/b.rs", "b.rs", true),
+        ("crates/a/src/bb.rs", "b.rs", false),
+        ("crates/a/src/b/mod.rs", "src/b/", true),
+        ("crates/a/src/bb/mod.rs", "b/", false),
+    ] {
+        assert_eq!(is_named(path, file), named, "{path} {file}");
+    }
+}
+
+/// What stands between backticks and is a Rust file or a folder.
+fn files(page: &str) -> Vec<String> {
+    let in_lines = page.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    let is_file = |word: &&str| {
+        (word.ends_with(".rs") || word.ends_with('/'))
+            && !word.starts_with('/')
+            && word.chars().all(|c| c.is_alphanumeric() || "/._-".contains(c))
+    };
+    in_lines.filter(is_file).map(str::to_owned).collect()
+}
+
+/// Whether a file, or a folder that ends with a slash, may be called so: the end of its path.
+fn is_named(path: &str, file: &str) -> bool {
+    let path = format!("/{path}");
+    if file.ends_with('/') { path.contains(&format!("/{file}")) } else { path.ends_with(&format!("/{file}")) }
+}
+
+fn walk(folder: &Path, prefix: &str, paths: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() && !matches!(path.as_str(), "target" | ".git") => {
+                walk(&entry.path(), &format!("{path}/"), paths);
+            }
+            _ => paths.push(path),
+        }
+    }
+}
+
+#[test]
 fn a_broken_link_would_be_found() {
     assert_eq!(links("[a](b.md), ![c](d.png) and [e](https://f) or `[x](y)`"), ["b.md", "d.png"]);
     assert_eq!(anchors("# A `b`\n```\n# no\n```\n## Who, what?\n"), ["a-b", "who-what"]);

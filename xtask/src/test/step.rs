@@ -1,5 +1,6 @@
 //! Running the steps one after the other: their output as it comes, their time, and what they leave running.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -21,7 +22,7 @@ const AFTERMATH: Duration = Duration::from_secs(5);
 pub(super) struct Steps {
     rows: Vec<Row>,
     go_on: bool,
-    env: Vec<(&'static str, &'static str)>,
+    env: Vec<(&'static str, OsString)>,
 }
 
 impl Steps {
@@ -31,8 +32,8 @@ impl Steps {
     }
 
     /// Sets a variable for every command.
-    pub(super) fn with_env(mut self, name: &'static str, value: &'static str) -> Self {
-        self.env.push((name, value));
+    pub(super) fn with_env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.env.push((name, value.into()));
         self
     }
 
@@ -97,7 +98,10 @@ impl Steps {
 
     /// Runs a program, printing and handing on its lines as they come.
     fn stream(&self, mut command: Command, limit: Duration, mut each: impl FnMut(&str)) -> Result<()> {
-        command.envs(self.env.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
         let mut child = Child::start(&mut command)?;
         let output = child.stdout().context("stdout is piped")?;
         let (sender, lines) = sync_channel(LINES);

@@ -205,7 +205,6 @@ impl Serve {
                 });
             }
             Effect::Close(close, message) => {
-                tracing::debug!(session = %self.session.id(), ?close, message, "session closed");
                 self.connection.close(close, self.connection.format().close(close, &message));
             }
             Effect::Ask(ticket, ask) => return self.ask(ticket, ask).map(|answer| (ticket, answer)),

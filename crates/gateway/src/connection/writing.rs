@@ -173,9 +173,20 @@ impl<B: ByteStream> Connection<B> {
     /// Writes until all is written or the kernel has no room.
     fn write(&self, out: &mut Out) {
         while !out.outbox.is_empty() {
-            let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
-            let count = out.outbox.slices(&mut slices);
-            match self.stream.write_some(&slices[..count]) {
+            let written = match out.outbox.len() {
+                // Nearly always: no list of slices to clear and to copy.
+                1 => {
+                    let mut slice = [IoSlice::new(&[])];
+                    out.outbox.slices(&mut slice);
+                    self.stream.write_some(&slice)
+                }
+                _ => {
+                    let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
+                    let count = out.outbox.slices(&mut slices);
+                    self.stream.write_some(&slices[..count])
+                }
+            };
+            match written {
                 Ok(written) => {
                     out.outbox.advance(written);
                     out.blocked = false;

@@ -1,0 +1,120 @@
+//! The gateway as a library: several nodes in one process, started, used and drained by values.
+
+use std::time::{Duration, Instant};
+
+use tidegate_gateway::settings::{List, Settings, Span};
+use tidegate_gateway::{Addresses, Gateway};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A node of this process.
+struct Node {
+    addresses: Addresses,
+    shutdown: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Node {
+    async fn start(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::default();
+        settings.server.listen = List(vec!["127.0.0.1:0".into()]);
+        settings.server.admin = "127.0.0.1:0".into();
+        settings.server.workers = 1;
+        change(&mut settings);
+        let gateway = Gateway::start(settings).await.expect("it starts");
+        let (addresses, shutdown) = (gateway.addresses().clone(), CancellationToken::new());
+        let running = tokio::spawn(gateway.run(shutdown.clone()));
+        Self { addresses, shutdown, running }
+    }
+
+    async fn events(&self, channel: &str) -> TcpStream {
+        let mut socket = TcpStream::connect(self.addresses.public[0]).await.unwrap();
+        let request = format!("GET /sse?channel={channel} HTTP/1.1\r\nHost: a\r\n\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        read_until(&mut socket, "retry: 2000\n\n").await;
+        socket
+    }
+
+    async fn publish(&self, channel: &str, json: &str) -> String {
+        let body = format!(r#"{{"channel":"{channel}","data":{json}}}"#);
+        let mut socket = TcpStream::connect(self.addresses.admin).await.unwrap();
+        let length = body.len();
+        let request = format!(
+            "POST /api/v1/publish HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    async fn stop(self) -> Duration {
+        let start = Instant::now();
+        self.shutdown.cancel();
+        tokio::time::timeout(PATIENCE, self.running).await.expect("in time").expect("no panic");
+        start.elapsed()
+    }
+}
+
+async fn read_until(socket: &mut TcpStream, words: &str) -> String {
+    let mut text = String::new();
+    let reading = async {
+        let mut piece = [0; 1024];
+        while !text.contains(words) {
+            let read = socket.read(&mut piece).await.unwrap();
+            assert!(read > 0, "the end came before {words:?}: {text}");
+            text.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading).await.unwrap_or_else(|_| panic!("no {words:?}"));
+    text
+}
+
+#[tokio::test]
+async fn two_nodes_of_one_process_share_nothing() {
+    let (a, b) = (Node::start(|_| {}).await, Node::start(|_| {}).await);
+    let (mut at_a, mut at_b) = (a.events("chat:1").await, b.events("chat:1").await);
+    assert!(a.publish("chat:1", "1").await.starts_with("HTTP/1.1 200"));
+    assert!(b.publish("chat:1", "2").await.starts_with("HTTP/1.1 200"));
+    assert_eq!(read_until(&mut at_a, "\n\n").await, "data: 1\n\n");
+    assert_eq!(read_until(&mut at_b, "\n\n").await, "data: 2\n\n");
+    drop((at_a, at_b));
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_without_connections_stops_at_once_and_frees_its_ports() {
+    let node = Node::start(|_| {}).await;
+    let addresses = node.addresses.clone();
+    assert!(node.stop().await < Duration::from_secs(1));
+    let again = Node::start(|settings| {
+        settings.server.listen = List(vec![addresses.public[0].to_string()]);
+        settings.server.admin = addresses.admin.to_string();
+    });
+    assert_eq!(again.await.addresses, addresses);
+}
+
+#[tokio::test]
+async fn a_drain_ends_in_time_whatever_clients_do() {
+    let node = Node::start(|settings| settings.server.drain = Span::seconds(2)).await;
+    let deaf = node.events("chat:1").await; // never reads its end
+    assert!(node.stop().await < Duration::from_secs(3));
+    drop(deaf);
+}
+
+#[tokio::test]
+async fn an_api_that_the_network_reaches_asks_for_its_key() {
+    let node = Node::start(|settings| settings.server.admin_key = Some("sesame".into())).await;
+    let answer = node.publish("chat:1", "1").await;
+    assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("server.admin_key"), "{answer}");
+    node.stop().await;
+    let open = Node::start(|settings| settings.server.admin = "0.0.0.0:0".into()).await;
+    let answer = open.publish("chat:1", "1").await;
+    assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("closed"), "{answer}");
+    open.stop().await;
+}
