@@ -1,4 +1,4 @@
-//! Every metric of a node, named once; docs/operations.md lists the same.
+//! Every metric of a node, named once; docs/api.md lists the same.
 //!
 //! Handles are resolved at start, so that counting is one atomic. No label by channel, user or
 //! path. Knows none of our other crates: labels come in as words.
@@ -13,7 +13,7 @@ pub use door::{Door, Doors};
 pub use prometheus::{IntCounter, IntGauge};
 
 /// Why events did not reach whom they were meant for: the values of `events_dropped_total{reason}`.
-pub const DROP_REASONS: &[&str] = &["slow", "oversized", "queue_full", "unknown_envelope"];
+pub const DROP_REASONS: &[&str] = &["slow", "oversized", "queue_full", "unknown_envelope", "unknown_channel"];
 
 /// All metrics of one node. Several nodes in one process have one each.
 #[derive(Debug, Clone)]

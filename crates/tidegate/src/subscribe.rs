@@ -110,7 +110,8 @@ async fn listen(client: &Client, mut incoming: Incoming, args: &SubscribeArgs) -
                     return Err(Exit::failed(anyhow!("no subscription is left")));
                 }
             }
-            Some(_) => {}
+            Some(News::Resubscribed(channel)) => print::note(&format!("subscribed again to {channel}")),
+            Some(_) => {} // news of a newer client: nothing that this command shows
             None => return Err(Exit::failed(anyhow!("the connection is closed"))),
         }
     }

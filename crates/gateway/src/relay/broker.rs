@@ -42,6 +42,7 @@ impl AnyBroker {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         catch_up(&metrics.dropped("oversized"), count(&counters.oversized));
         catch_up(&metrics.dropped("unknown_envelope"), count(&counters.unknown_envelopes));
+        catch_up(&metrics.dropped("unknown_channel"), count(&counters.unknown_channels));
         catch_up(&metrics.dropped("queue_full"), count(&counters.queue_full));
         if let Self::Redis(_) = self {
             for (number, shard) in (0..).zip(&counters.shards) {
