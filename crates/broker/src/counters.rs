@@ -20,7 +20,7 @@ pub struct Counters {
 /// What is counted for each shard.
 #[derive(Debug, Default)]
 pub struct ShardCounters {
-    /// Whether it is heard.
+    /// Whether it is heard and can be published to.
     pub up: AtomicBool,
     /// How often it was lost and heard again.
     pub reconnects: AtomicU64,

@@ -148,3 +148,23 @@ impl Signs {
 fn closed() -> RedisError {
     RedisError::unavailable("the connection was closed")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Settings;
+
+    /// redis-rs names no provider of cryptography, and rustls panics without one.
+    #[tokio::test]
+    async fn tls_has_its_cryptography() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let settings = Settings::new(format!("rediss://{}", listener.local_addr().unwrap()));
+        let client = settings.client().unwrap();
+        let (opened, hello) = tokio::join!(Link::open(&client, &settings.patience, |_, _| {}), async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::io::AsyncReadExt::read_u8(&mut stream).await.unwrap()
+        });
+        assert_eq!(hello, 0x16, "a TLS handshake record");
+        assert!(matches!(opened, Err(RedisError::Unavailable(_))), "the server hung up");
+    }
+}

@@ -101,3 +101,84 @@ fn counted(counter: &AtomicU64, pace: &LogPace) -> Option<u64> {
     counter.fetch_add(1, Ordering::Relaxed);
     pace.tick()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EventQueue, News, QueueLimits, Shard};
+    use tidegate_core::{Event, Payload};
+    use tidegate_redis::Prefix;
+
+    const MAX: usize = 100;
+
+    fn ears() -> (Ears, Arc<EventQueue>) {
+        let queue = Arc::new(EventQueue::new(QueueLimits::default()));
+        let counters = Arc::new(Counters::new(1));
+        let lanes = Arc::new(Lanes::new(vec![Arc::clone(&queue)], Arc::clone(&counters)));
+        let health = Arc::new(Health::new(Shard(0), Arc::clone(&lanes), Arc::clone(&counters)));
+        (Ears::new(Keys::new(&Prefix::default()), lanes, health, MAX, counters), queue)
+    }
+
+    fn event(bytes: usize) -> Event {
+        Event { from: Some("ada".into()), ..Event::live(Payload::new(vec![b'x'; bytes].into())) }
+    }
+
+    #[tokio::test]
+    async fn the_limit_is_for_the_payload_bare_or_in_an_envelope() {
+        let (ears, queue) = ears();
+        for bytes in [MAX, MAX + 1] {
+            ears.message(b"tg:{a}", vec![b'x'; bytes]);
+            ears.message(b"tg:{a}", Envelope::encode(&event(bytes)));
+        }
+        ears.message(b"tg:{a}", vec![0xC1; MAX + ENVELOPE_ROOM + 1]);
+        assert_eq!(ears.counters.oversized.load(Ordering::Relaxed), 3);
+        let mut news = Vec::new();
+        queue.take(9, &mut news).await;
+        let bare = Event { from: None, ..event(MAX) };
+        let channel: ChannelName = "a".parse().unwrap();
+        assert_eq!(news, [News::Event(channel.clone(), bare), News::Event(channel, event(MAX))]);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_channel_or_unknown_is_counted() {
+        let (ears, queue) = ears();
+        for name in [&b"tg:a"[..], b"tg:{}", b"tg:{a b}", b"tg:{\xff}", b"other:{a}"] {
+            ears.message(name, b"x".to_vec());
+        }
+        ears.message(b"tg:{a}", b"\xc1\x92\x01\xa4join".to_vec());
+        assert_eq!(ears.counters.unknown_channels.load(Ordering::Relaxed), 5);
+        assert_eq!(ears.counters.unknown_envelopes.load(Ordering::Relaxed), 1);
+        ears.message(b"tg:{~ours}", b"x".to_vec());
+        let mut news = Vec::new();
+        queue.take(9, &mut news).await;
+        assert!(matches!(&news[..], [News::Event(channel, _)] if channel.as_str() == "~ours"), "{news:?}");
+    }
+
+    #[tokio::test]
+    async fn up_needs_both_ways_and_down_only_one() {
+        let (ears, queue) = ears();
+        let (up, down) = (News::Up(Shard(0)), News::Down(Shard(0)));
+        let why = RedisError::Unavailable("gone".into());
+        let steps: [(&dyn Fn(), Option<&News>); 6] = [
+            (&|| ears.up(1), None),
+            (&|| ears.health.publisher_is(true), Some(&up)),
+            (&|| ears.down(&why), Some(&down)),
+            (&|| ears.health.publisher_is(false), None),
+            (&|| ears.up(2), None),
+            (&|| ears.health.publisher_is(true), Some(&up)),
+        ];
+        for (number, (step, expected)) in steps.into_iter().enumerate() {
+            step();
+            let mut news = Vec::new();
+            if expected.is_some() {
+                queue.take(9, &mut news).await;
+            } else {
+                ears.message(b"tg:{end}", Vec::new()); // so that there is something to take
+                queue.take(9, &mut news).await;
+                news.pop();
+            }
+            assert_eq!(news.first(), expected, "step {number}");
+        }
+        assert_eq!(ears.counters.shards[0].reconnects.load(Ordering::Relaxed), 1);
+    }
+}

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod proxy;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,17 +12,17 @@ use tidegate_broker::{Broker, EventQueue, News, QueueLimits};
 use tidegate_core::{ChannelName, Event, Payload};
 
 /// No test waits longer for news that must come.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A broker as a node has it.
-pub struct Node<B> {
-    pub broker: B,
-    pub lanes: Vec<Arc<EventQueue>>,
+pub(crate) struct Node<B> {
+    pub(crate) broker: B,
+    pub(crate) lanes: Vec<Arc<EventQueue>>,
 }
 
 impl<B: Broker> Node<B> {
     /// A node with `lanes` lanes that has heard that its broker is up.
-    pub async fn start(
+    pub(crate) async fn start(
         lanes: usize,
         limits: QueueLimits,
         broker: impl AsyncFnOnce(Vec<Arc<EventQueue>>) -> B,
@@ -36,7 +38,7 @@ impl<B: Broker> Node<B> {
 
     /// The next news on a lane.
     #[track_caller]
-    pub fn next_on(&self, lane: usize) -> impl Future<Output = News> {
+    pub(crate) fn next_on(&self, lane: usize) -> impl Future<Output = News> {
         let caller = std::panic::Location::caller();
         let queue = Arc::clone(&self.lanes[lane]);
         async move {
@@ -49,12 +51,12 @@ impl<B: Broker> Node<B> {
 
     /// The next news of a node with one lane.
     #[track_caller]
-    pub fn next(&self) -> impl Future<Output = News> {
+    pub(crate) fn next(&self) -> impl Future<Output = News> {
         self.next_on(0)
     }
 
     /// The next `count` events of a node with one lane, written `channel payload`.
-    pub async fn hear(&self, count: usize) -> Vec<String> {
+    pub(crate) async fn hear(&self, count: usize) -> Vec<String> {
         let mut heard = Vec::with_capacity(count);
         for _ in 0..count {
             match self.next().await {
@@ -69,7 +71,7 @@ impl<B: Broker> Node<B> {
     }
 
     /// Publishes bare texts, and expects all of it to work.
-    pub async fn publish(&self, events: impl IntoIterator<Item = (&str, String)>) {
+    pub(crate) async fn publish(&self, events: impl IntoIterator<Item = (&str, String)>) {
         let events: Vec<_> = events.into_iter().map(|(channel, text)| (name(channel), event(text))).collect();
         let count = events.len();
         let results = self.broker.publish(events).await;
@@ -80,29 +82,29 @@ impl<B: Broker> Node<B> {
     }
 
     /// Subscribes, and expects it to work.
-    pub async fn subscribe(&self, channels: &[&str]) {
+    pub(crate) async fn subscribe(&self, channels: &[&str]) {
         self.broker.subscribe(names(channels)).await.expect("subscribed");
     }
 
     /// Unsubscribes, and waits until it is done: requests keep their order, so a subscription that
     /// is confirmed later says so.
-    pub async fn unsubscribe(&self, channels: &[&str]) {
+    pub(crate) async fn unsubscribe(&self, channels: &[&str]) {
         self.broker.unsubscribe(names(channels)).await;
         self.subscribe(&["after-unsubscribe"]).await;
     }
 }
 
 /// A channel's name.
-pub fn name(text: &str) -> ChannelName {
+pub(crate) fn name(text: &str) -> ChannelName {
     text.parse().expect("a channel name")
 }
 
 /// Channels' names.
-pub fn names(texts: &[&str]) -> Vec<ChannelName> {
+pub(crate) fn names(texts: &[&str]) -> Vec<ChannelName> {
     texts.iter().map(|text| name(text)).collect()
 }
 
 /// A live event that says nothing but this.
-pub fn event(payload: impl Into<Bytes>) -> Event {
+pub(crate) fn event(payload: impl Into<Bytes>) -> Event {
     Event::live(Payload::new(payload.into()))
 }
