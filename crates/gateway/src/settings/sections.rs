@@ -56,7 +56,8 @@ pub enum LogFormat {
 #[serde(default, deny_unknown_fields)]
 pub struct RedisSection {
     /// A standalone Redis: `redis://host:6379`, `redis://:password@host:6379/0`, `rediss://…` for
-    /// TLS. Absent: one node works alone, from memory.
+    /// TLS (the system's certificates are trusted, or those in `SSL_CERT_FILE`). Absent: one node works
+    /// alone, from memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// What stands before the colon of all keys and channels: `tg` gives `tg:{chat:42}`. Lower case
