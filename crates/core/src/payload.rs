@@ -3,7 +3,10 @@
 //! The kind is decided once per event, where it enters a node; every wire format relies on it.
 
 use bytes::Bytes;
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::IgnoredAny;
+
+/// The deepest JSON that counts as JSON: many parsers give up soon behind it.
+const MAX_DEPTH: usize = 128;
 
 /// What the bytes of a payload are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,52 +58,29 @@ impl Payload {
     }
 }
 
+/// Whether `text` is JSON by its grammar (RFC 8259). What a number or an escape means is not judged:
+/// they are passed on as they are.
 fn is_json(text: &str) -> bool {
-    serde_json::from_str::<Walk>(text).is_ok()
+    serde_json::from_str::<IgnoredAny>(text).is_ok() && depth(text) <= MAX_DEPTH
 }
 
-/// Walks through a JSON text and keeps nothing. Unlike `IgnoredAny`, which loops, it recurses by
-/// way of `deserialize_any`, where serde_json stops at 128 levels (its documented limit).
-struct Walk;
-
-impl<'de> Deserialize<'de> for Walk {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Walk)
+/// The deepest nesting of valid JSON: brackets outside of strings.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
     }
-}
-
-impl<'de> Visitor<'de> for Walk {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("JSON")
-    }
-    fn visit_unit<E>(self) -> Result<Self, E> {
-        Ok(self)
-    }
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
-    }
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
-    }
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
-    }
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
-    }
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
-        while items.next_element::<Walk>()?.is_some() {}
-        Ok(self)
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self, A::Error> {
-        while entries.next_entry::<Walk, Walk>()?.is_some() {}
-        Ok(self)
-    }
+    deepest
 }
 
 #[cfg(test)]
@@ -112,6 +92,9 @@ mod tests {
         for (bytes, kind) in [
             (&b"{\"a\": 1.50}"[..], PayloadKind::Json),
             (b" null\n", PayloadKind::Json),
+            (b"1e999", PayloadKind::Json),
+            (b"\"\\ud800\"", PayloadKind::Json),
+            (b"[\"[[\\\"[[\"]", PayloadKind::Json),
             (b"hello", PayloadKind::Text),
             (b"", PayloadKind::Text),
             (b"{\"a\":1} x", PayloadKind::Text),
@@ -122,5 +105,7 @@ mod tests {
         }
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(Payload::new(deep.into()).kind(), PayloadKind::Text);
+        let allowed = format!("{}{}", "[".repeat(128), "]".repeat(128));
+        assert_eq!(Payload::new(allowed.into()).kind(), PayloadKind::Json);
     }
 }

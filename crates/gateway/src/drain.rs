@@ -3,14 +3,13 @@
 //! Hints are spaced over most of the drain time, so that the other nodes take the clients in at a
 //! pace; whoever does not follow is closed with 4200 a moment later.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tidegate_core::Close;
 use tidegate_protocol::{Codec, ServerFrame};
 use tokio::time::Instant;
 
-use crate::connection::Peer;
+use crate::connection::{Peer, wake};
 use crate::doors::encode_native;
 use crate::node::Node;
 use crate::wire::Format;
@@ -22,11 +21,15 @@ const STEP: Duration = Duration::from_millis(20);
 /// How long after its hint a connection is closed, at most a tenth of the drain time.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// How long tasks that were cut may take to end.
+const CUT: Duration = Duration::from_secs(1);
+
 /// Drains the node within `time`. Ends at once when no connection is left.
 pub(crate) async fn drain(node: &Arc<Node>, time: Duration) {
     let start = Instant::now();
     let deadline = start + time;
-    let connections = node.registry.all();
+    // Weak: who leaves takes its descriptor along.
+    let connections: Vec<Weak<Peer>> = node.registry.all().iter().map(Arc::downgrade).collect();
     let count = connections.len();
     if count > 0 {
         tracing::info!(connections = count, seconds = time.as_secs_f64(), "draining");
@@ -38,22 +41,23 @@ pub(crate) async fn drain(node: &Arc<Node>, time: Duration) {
     while closed < count && node.registry.len() > 0 && Instant::now() < deadline {
         let now = Instant::now();
         while hinted < count && due(hinted) <= now {
-            hint(&connections[hinted]);
+            connections[hinted].upgrade().iter().for_each(hint);
             hinted += 1;
         }
         while closed < hinted && due(closed) + grace <= now {
-            goodbye(&connections[closed]);
+            connections[closed].upgrade().iter().for_each(|connection| connection.goodbye());
             closed += 1;
         }
         tokio::time::sleep(STEP).await;
     }
     // Who was accepted while the drain began, and whoever is left.
-    for connection in node.registry.all() {
-        goodbye(&connection);
-    }
+    node.registry.all().iter().for_each(|connection| connection.goodbye());
     node.tasks.close();
     if tokio::time::timeout_at(deadline, node.tasks.wait()).await.is_err() {
         tracing::warn!(connections = node.registry.len(), "the drain time is over: cutting the rest");
+        node.registry.all().iter().for_each(|connection| connection.wake(wake::KILL));
+        // A killed task ends in its next turn.
+        let _ = tokio::time::timeout(CUT, node.tasks.wait()).await;
     }
 }
 
@@ -64,9 +68,4 @@ fn hint(connection: &Arc<Peer>) {
         Format::MessagePack => connection.send(encode_native(Codec::MessagePack, &frame)),
         Format::Plain | Format::SseOne | Format::SseMany => {} // no words for it but the goodbye
     }
-}
-
-fn goodbye(connection: &Arc<Peer>) {
-    let close = connection.format().close(Close::Draining, "");
-    connection.close(Close::Draining, close);
 }

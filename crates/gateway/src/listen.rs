@@ -1,14 +1,15 @@
 //! Listening and accepting.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 use crate::front;
 use crate::node::Node;
@@ -38,23 +39,26 @@ pub(crate) fn lacks_family(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(97 | 99))
 }
 
-/// Accepts until `stop`. Each connection needs a permit, which it holds until it is gone: at the
-/// limit nobody is accepted, and the kernel's backlog and the load balancer send them elsewhere.
+/// Accepts from all listeners until the node stops. Each connection needs a permit, which it holds
+/// until it is gone: at the limit nobody is accepted, and the kernel's backlog and the load balancer
+/// send them elsewhere. One task for all, so that no listener sits on a permit nobody asks it for.
 pub(crate) async fn accept(
     node: Arc<Node>,
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     permits: Arc<Semaphore>,
     unheard: Duration,
-    stop: CancellationToken,
 ) {
+    let stop = node.accepting.clone();
+    let mut turn = 0;
     loop {
         let next = async {
             let permit = Arc::clone(&permits).acquire_owned().await;
-            (listener.accept().await, permit)
+            turn += 1; // no listener goes first always
+            (poll_fn(|context| any(&listeners, turn, context)).await, permit)
         };
         let Some((accepted, Ok(permit))) = stop.run_until_cancelled(next).await else { return };
         match accepted {
-            Ok((socket, _)) => {
+            Ok(socket) => {
                 if let Err(error) = prepare(&socket, unheard) {
                     tracing::debug!(%error, "an accepted socket was gone at once");
                     continue;
@@ -67,6 +71,17 @@ pub(crate) async fn accept(
             }
         }
     }
+}
+
+/// The next connection of any listener, asked from number `first` on.
+fn any(listeners: &[TcpListener], first: usize, context: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+    for at in 0..listeners.len() {
+        let listener = &listeners[(first + at) % listeners.len()];
+        if let Poll::Ready(accepted) = listener.poll_accept(context) {
+            return Poll::Ready(accepted.map(|(socket, _)| socket));
+        }
+    }
+    Poll::Pending
 }
 
 /// Small writes leave at once; a peer whose kernel is silent for `unheard` is given up.

@@ -8,6 +8,7 @@ use tidegate_core::{Close, Reason, SessionId};
 use tidegate_metrics::{Door as DoorMetrics, Metrics};
 use tidegate_protocol::codes;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
@@ -54,6 +55,8 @@ pub(crate) struct Node {
     pub(crate) doors: [DoorMetrics; doors::NAMES.len()],
     pub(crate) shared: Arc<Shared>,
     pub(crate) greeting: Arc<Greeting>,
+    /// Cancelled when the node accepts nobody any more, handshakes under way included.
+    pub(crate) accepting: CancellationToken,
     /// The tasks of connections and handshakes; the node ends when they have.
     pub(crate) tasks: TaskTracker,
     draining: AtomicBool,
@@ -77,6 +80,7 @@ impl Node {
         let Parts { settings, policy, clock, hub, relay, registry, metrics, shared, greeting } = parts;
         let doors = doors::NAMES.map(|name| metrics.doors.of(name));
         let (tasks, draining) = (TaskTracker::new(), AtomicBool::new(false));
+        let accepting = CancellationToken::new();
         let greeting = Arc::new(greeting);
         Self {
             settings,
@@ -89,6 +93,7 @@ impl Node {
             doors,
             shared,
             greeting,
+            accepting,
             tasks,
             draining,
         }
@@ -103,6 +108,11 @@ impl Node {
         } else {
             None
         }
+    }
+
+    /// Whether the node is about to stop.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
     }
 
     /// From now on the node is not ready.
@@ -144,6 +154,9 @@ impl Node {
         let session = Session::new(Arc::clone(&self.policy), id, manner, self.clock.now());
         let mut serve = Serve::new(Arc::clone(self), connection, session, door, permit);
         serve.begin(first, leftover);
+        if self.is_draining() {
+            serve.goodbye(); // the drain may have looked through the registry just before
+        }
         self.tasks.spawn(serve);
     }
 

@@ -144,19 +144,16 @@ impl Gateway {
     /// Serves until `shutdown`, then drains and ends every task it started.
     pub async fn run(self, shutdown: CancellationToken) {
         let Self { node, public, admin, relay, connections, unheard, drain, .. } = self;
-        let (accepting, serving) = (CancellationToken::new(), CancellationToken::new());
+        let serving = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let permits = Arc::new(Semaphore::new(connections));
-        for listener in public {
-            let (node, permits, stop) = (Arc::clone(&node), Arc::clone(&permits), accepting.clone());
-            tasks.spawn(listen::accept(node, listener, permits, unheard, stop));
-        }
+        tasks.spawn(listen::accept(Arc::clone(&node), public, permits, unheard));
         tasks.spawn(crate::admin::serve(Arc::clone(&node), admin, serving.clone()));
         tasks.spawn(heartbeat(Arc::clone(&node), serving.clone()));
 
         shutdown.cancelled().await;
         node.begin_drain();
-        accepting.cancel();
+        node.accepting.cancel();
         drain::drain(&node, drain).await;
         serving.cancel();
         while tasks.join_next().await.is_some() {}

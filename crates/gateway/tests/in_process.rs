@@ -39,12 +39,22 @@ impl Node {
         socket
     }
 
+    /// The answer to a GET on the admin port.
+    async fn get(&self, path: &str) -> String {
+        let mut socket = TcpStream::connect(self.addresses.admin).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
     async fn publish(&self, channel: &str, json: &str) -> String {
         let body = format!(r#"{{"channel":"{channel}","data":{json}}}"#);
         let mut socket = TcpStream::connect(self.addresses.admin).await.unwrap();
         let length = body.len();
         let request = format!(
-            "POST /api/v1/publish HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+            "POST /api/v1/publish HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         socket.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
@@ -109,7 +119,7 @@ async fn a_drain_ends_in_time_whatever_clients_do() {
 
 #[tokio::test]
 async fn an_api_that_the_network_reaches_asks_for_its_key() {
-    let node = Node::start(|settings| settings.server.admin_key = Some("sesame".into())).await;
+    let node = Node::start(|settings| settings.server.admin_key = Some("open sesame, please".into())).await;
     let answer = node.publish("chat:1", "1").await;
     assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("server.admin_key"), "{answer}");
     node.stop().await;
@@ -117,4 +127,50 @@ async fn an_api_that_the_network_reaches_asks_for_its_key() {
     let answer = open.publish("chat:1", "1").await;
     assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("closed"), "{answer}");
     open.stop().await;
+}
+
+#[tokio::test]
+async fn refused_and_abandoned_requests_leave_no_seat_behind() {
+    let node = Node::start(|_| {}).await;
+    let many: String = (0..129).map(|n| format!("&channel=c:{n}")).collect();
+    for query in [many, "&channel=ok&channel=~own".to_owned(), "&channel=a&token=nonsense".to_owned()] {
+        let mut socket = TcpStream::connect(node.addresses.public[0]).await.unwrap();
+        let request = format!("GET /sse?{} HTTP/1.1\r\nHost: a\r\n\r\n", &query[1..]);
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let answer = read_until(&mut socket, "\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+    drop(node.events("chat:1").await);
+    let gone = async {
+        while !node.get("/metrics").await.contains("tidegate_subscriptions 0\n") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("every seat is given back");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn an_open_api_is_for_this_machine_and_not_for_web_pages() {
+    let node = Node::start(|_| {}).await;
+    for header in ["Host: evil.example", "Host: localhost\r\nOrigin: https://evil.example"] {
+        let mut socket = TcpStream::connect(node.addresses.admin).await.unwrap();
+        let request = format!("GET /api/v1/channels HTTP/1.1\r\n{header}\r\nConnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    }
+    assert!(node.get("/api/v1/channels").await.starts_with("HTTP/1.1 200"));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_drain_does_not_wait_for_half_a_handshake() {
+    let node = Node::start(|settings| settings.server.drain = Span::seconds(20)).await;
+    let mut silent = TcpStream::connect(node.addresses.public[0]).await.unwrap();
+    silent.write_all(b"GET /ws HT").await.unwrap();
+    node.get("/health/live").await; // the node has run since, and has accepted
+    assert!(node.stop().await < Duration::from_secs(3));
+    assert!(read_until(&mut silent, "\r\n\r\n").await.starts_with("HTTP/1.1 503"));
 }

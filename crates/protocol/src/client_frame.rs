@@ -1,5 +1,7 @@
 //! What clients say to the native door.
 
+use std::fmt;
+
 use bytes::Bytes;
 use tidegate_core::{ChannelName, ClientId, PayloadKind, Reason, Refusal, RequestId};
 
@@ -7,7 +9,7 @@ use crate::flat::ClientFlat;
 use crate::{decode_base64, encode_base64};
 
 /// One request of a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum ClientFrame {
     /// The first request: who this is.
     Connect {
@@ -46,6 +48,21 @@ pub enum ClientFrame {
         /// For the reply, if wanted.
         id: Option<RequestId>,
     },
+}
+
+impl fmt::Debug for ClientFrame {
+    /// Says what it is about, never what it carries: tokens must not reach a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect { id, token, .. } => write!(f, "Connect({id:?}, token: {})", token.is_some()),
+            Self::Subscribe { id, channel } => write!(f, "Subscribe({id:?}, {channel:?})"),
+            Self::Unsubscribe { id, channel } => write!(f, "Unsubscribe({id:?}, {channel:?})"),
+            Self::Publish { id, channel, data } => {
+                write!(f, "Publish({id:?}, {channel:?}, {} bytes)", data.len())
+            }
+            Self::Ping { id } => write!(f, "Ping({id:?})"),
+        }
+    }
 }
 
 /// A frame that could not be understood: whose it is, if that was readable, and what is wrong.

@@ -25,7 +25,7 @@ pub enum Envelope {
 }
 
 /// The array behind the mark, version 1. Positional: a new field is a new version.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Wire<'a> {
     version: u8,
     kind: &'a str,
@@ -36,6 +36,21 @@ struct Wire<'a> {
     key: Option<&'a str>,
     #[serde(with = "serde_bytes")]
     payload: &'a [u8],
+}
+
+/// The same, as it is read.
+#[derive(Deserialize)]
+struct Heard {
+    #[serde(rename = "version")]
+    _version: u8,
+    #[serde(rename = "kind")]
+    _kind: String,
+    published_us: Option<u64>,
+    epoch: Option<String>,
+    offset: Option<u64>,
+    from: Option<String>,
+    key: Option<String>,
+    payload: serde_bytes::ByteBuf,
 }
 
 impl Envelope {
@@ -88,8 +103,9 @@ fn decode_marked(rest: &[u8]) -> Option<Envelope> {
     if version != VERSION || kind != "event" || items != 8 {
         return Some(Envelope::Unknown);
     }
-    let wire: Wire<'_> = rmp_serde::from_slice(rest).ok()?;
-    if rmp_serde::to_vec(&wire).ok()?.len() != rest.len() {
+    let mut reader = rest;
+    let wire: Heard = rmp_serde::from_read(&mut reader).ok()?;
+    if !reader.is_empty() {
         return None; // more behind it: somebody's payload that only looks like an envelope
     }
     let position = match (wire.epoch, wire.offset) {
@@ -98,7 +114,7 @@ fn decode_marked(rest: &[u8]) -> Option<Envelope> {
         _ => return None,
     };
     Some(Envelope::Event(Event {
-        payload: Payload::new(Bytes::copy_from_slice(wire.payload)),
+        payload: Payload::new(wire.payload.into_vec().into()),
         position,
         from: wire.from.map(Arc::from),
         key: wire.key.map(Arc::from),

@@ -7,7 +7,7 @@ use std::io::Write;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use tidegate_core::{ChannelName, Event, Payload, PayloadKind};
+use tidegate_core::{ChannelName, Event, Payload, PayloadKind, RequestId};
 
 use crate::flat::{ClientFlat, ServerFlat};
 use crate::{ClientFrame, Malformed, ServerFrame, encode_base64};
@@ -30,26 +30,24 @@ fn decode_line(line: &[u8]) -> Result<ClientFrame, Malformed> {
     })
 }
 
-/// Names the field at fault: serde's own words name only line and column.
+/// Names the field at fault, and keeps the id: serde's own words name only line and column.
 fn explain(line: &[u8], error: &serde_json::Error) -> Malformed {
     let Ok(serde_json::Value::Object(fields)) = serde_json::from_slice(line) else {
         return Malformed::bad(format!("a request is one JSON object a line: {error}"));
     };
-    if !fields.contains_key("type") {
-        return Malformed::bad("a request needs a `type`");
-    }
+    let id = fields.get("id").and_then(serde_json::Value::as_u64).and_then(|id| RequestId::new(id).ok());
     let texts = ["type", "token", "client", "channel", "data_base64"];
     let at_fault = texts.into_iter().find(|name| fields.get(*name).is_some_and(|value| !value.is_string()));
-    match at_fault {
-        Some(name) => Malformed::bad(format!("`{name}` must be a string")),
-        None => match fields.get("id") {
-            Some(id) if !id.is_u64() => {
-                let given: String = id.to_string().chars().take(64).collect();
-                Malformed::bad(format!("`id` must be an integer from 1 to 9007199254740991, not {given}"))
-            }
-            _ => Malformed::bad(format!("not a request: {error}")),
-        },
-    }
+    let message = match (at_fault, fields.get("id")) {
+        _ if !fields.contains_key("type") => "a request needs a `type`".to_owned(),
+        (Some(name), _) => format!("`{name}` must be a string"),
+        (None, Some(given)) if !given.is_u64() => {
+            let given: String = given.to_string().chars().take(64).collect();
+            format!("`id` must be an integer from 1 to 9007199254740991, not {given}")
+        }
+        _ => format!("not a request: {error}"),
+    };
+    Malformed { id, ..Malformed::bad(message) }
 }
 
 /// A request as one line, without the LF.

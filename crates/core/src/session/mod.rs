@@ -105,7 +105,9 @@ impl Session {
     pub fn deadline_s(&self, now: Now) -> Option<u64> {
         match &self.state {
             State::New | State::Opening(_) => Some(self.opened_s + CONNECT_TIMEOUT_S),
-            State::Open(who) => who.expires.map(|unix_s| now.monotonic_s + unix_s.saturating_sub(now.unix_s)),
+            State::Open(who) => {
+                who.expires.map(|unix_s| now.monotonic_s.saturating_add(unix_s.saturating_sub(now.unix_s)))
+            }
             State::Closed => None,
         }
     }

@@ -14,6 +14,10 @@ impl Session {
     /// One step: what `input` leads to is appended to `effects`, in order.
     pub fn step(&mut self, input: Input, now: Now, effects: &mut Effects) {
         match (&mut self.state, input) {
+            // A seat that comes too late is given back at once, or nobody ever would.
+            (State::Closed, Input::Done(ticket, Answer::Joined(Ok(seat)))) => {
+                effects.push(Effect::Ask(ticket, Ask::Leave(seat)));
+            }
             (State::Closed, _) => {}
             (_, Input::Tick) => self.tick(now, effects),
             (_, Input::Done(ticket, answer)) => self.done(ticket, answer, now, effects),
@@ -115,18 +119,21 @@ impl Session {
         if self.subscription(&channel).is_some() {
             return Err(Refusal::new(Reason::AlreadySubscribed, format!("already subscribed to {channel}")));
         }
-        let most = self.policy.limits.channels;
-        if self.subscriptions.len() >= most {
-            let message = format!(
-                "at most {most} channels a connection (limits.channels), {channel} would be one more"
-            );
-            return Err(Refusal::new(Reason::TooManyChannels, message));
+        if let Some(refusal) = self.too_many(self.subscriptions.len() + 1) {
+            return Err(refusal);
         }
         self.room_to_ask()?;
         self.subscriptions.push(Subscription { channel: channel.clone(), seat: None });
         let ticket = self.asks.open(Pending::Join(id, channel.clone()));
         effects.push(Effect::Ask(ticket, Ask::Join(channel)));
         Ok(())
+    }
+
+    fn too_many(&self, channels: usize) -> Option<Refusal> {
+        let most = self.policy.limits.channels;
+        let message =
+            format!("at most {most} channels a connection (limits.channels), this would be {channels}");
+        (channels > most).then(|| Refusal::new(Reason::TooManyChannels, message))
     }
 
     fn unsubscribe(&mut self, id: RequestId, channel: &ChannelName, effects: &mut Effects) {
@@ -230,6 +237,13 @@ impl Session {
             Ok(who) => Arc::new(who),
             Err(refusal) => return self.refuse(None, refusal, effects),
         };
+        // All or nothing: what is refused is known before anything is asked for.
+        let refused = channels
+            .iter()
+            .find_map(|channel| self.policy.access.check(&who, Action::Subscribe, channel).err());
+        if let Some(refusal) = refused.or_else(|| self.too_many(channels.len())) {
+            return self.refuse(None, refusal, effects);
+        }
         self.state = State::Open(Arc::clone(&who));
         for channel in channels {
             if let Err(refusal) = self.subscribe(None, channel, &who, effects) {

@@ -266,6 +266,31 @@ fn a_refusal_ends_a_bare_session() {
 }
 
 #[test]
+fn a_bare_session_asks_for_nothing_when_one_of_its_channels_is_refused() {
+    for channels in [vec!["chat:1", "void:1"], vec!["chat:1", "chat:2", "chat:3"]] {
+        let mut script = Script::new(Manner::Bare);
+        let channels = channels.into_iter().map(channel).collect();
+        script.step(Input::Open { credentials: Credentials::default(), channels });
+        let effects = script.done(0, Answer::Authorised(Ok(Identity::default())));
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::Ask(..))), "{effects:?}");
+    }
+}
+
+#[test]
+fn a_seat_that_comes_after_the_end_is_given_back() {
+    let mut script = Script::new(Manner::Framed);
+    script.connect(1);
+    let who = Identity { expires: Some(NOW.unix_s + 60), ..Identity::default() };
+    script.done(0, Answer::Authorised(Ok(who)));
+    script.subscribe(2, "chat:1");
+    assert_eq!(close(&script.at(later(60), Input::Tick)), Some(Close::Expired));
+    let seat = script.seat("chat:1");
+    assert_eq!(script.done(1, Answer::Joined(Ok(seat))), [Effect::Ask(Ticket(1), Ask::Leave(seat))]);
+    assert_eq!(script.done(1, Answer::Left), []);
+    assert_eq!(script.session.close().count(), 0);
+}
+
+#[test]
 fn access_is_asked_with_the_action() {
     // The two actions are decided apart: a namespace that is heard by all takes nothing from any.
     let script = Script::connected();

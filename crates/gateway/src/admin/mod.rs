@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::HeaderMap;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -24,6 +25,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::front::is_loopback;
 use crate::node::{ApiKey, Node};
 use problem::Problem;
 
@@ -92,12 +94,27 @@ async fn check_key(State(node): State<Arc<Node>>, request: Request, next: Next) 
     let given = request.headers().get("authorization").and_then(|value| value.to_str().ok());
     let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
     let message = match &node.settings.api {
-        ApiKey::Open => return next.run(request).await,
+        ApiKey::Open => match foreign(request.headers()) {
+            None => return next.run(request).await,
+            Some(refusal) => return Problem::from(refusal).into_response(),
+        },
         ApiKey::Needed(key) if same(given.as_bytes(), key.as_bytes()) => return next.run(request).await,
         ApiKey::Needed(_) => "Authorization: Bearer <server.admin_key> is needed",
         ApiKey::Closed => "the API is closed: set server.admin_key, or keep server.admin on loopback",
     };
     Problem::from(Refusal::new(Reason::Unauthorized, message)).into_response()
+}
+
+/// Why a request is not of this machine, although it comes from it: a web page can make a browser
+/// send one, or give its own name to our address. Without a key nothing else tells them apart.
+fn foreign(headers: &HeaderMap) -> Option<Refusal> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let why = match (headers.contains_key("origin"), text("host")) {
+        (true, _) => "web pages may not use the API; set server.admin_key if a proxy should",
+        (false, Some(host)) if is_loopback(host) => return None,
+        _ => "without server.admin_key the API is for this machine: use 127.0.0.1 or localhost",
+    };
+    Some(Refusal::new(Reason::Forbidden, why))
 }
 
 /// Compares in a time that does not tell how much is right.

@@ -42,6 +42,9 @@ impl IntoResponse for Problem {
         let mut response = (status, body.to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert("content-type", axum::http::HeaderValue::from_static("application/problem+json"));
+        if self.status == 401 {
+            headers.insert("www-authenticate", axum::http::HeaderValue::from_static("Bearer"));
+        }
         if self.retry {
             headers.insert("retry-after", axum::http::HeaderValue::from_static("1"));
         }

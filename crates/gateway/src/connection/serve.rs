@@ -28,6 +28,8 @@ use crate::registry::Place;
 const SCRATCH: usize = 64 << 10;
 /// Reads in one turn; then others run.
 const READS_A_TURN: usize = 8;
+/// Requests after which others run, although there may be more to read.
+const INPUTS_A_TURN: usize = 64;
 /// How long a closing peer may take to take the last bytes and to close its side.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -44,6 +46,14 @@ struct Turn {
     scratch: Box<[u8]>,
     inbound: Inbound,
     effects: Effects,
+}
+
+impl Turn {
+    /// Empty already, unless the turn before panicked: its effects are another session's.
+    fn clear(&mut self) {
+        self.effects.clear();
+        self.inbound = Inbound::default();
+    }
 }
 
 /// The task's state.
@@ -78,17 +88,25 @@ impl Serve {
     /// read behind the request's head. Apart from the task, which does not carry it then.
     pub(crate) fn begin(&mut self, first: Option<Input>, leftover: &[u8]) {
         TURN.with_borrow_mut(|turn| {
+            turn.clear();
             if let Some(input) = first {
                 self.step(input, &mut turn.effects);
             }
             if !leftover.is_empty() {
                 self.read(leftover, &mut turn.inbound, &mut turn.effects);
             }
+            self.connection.flush();
         });
+    }
+
+    /// Tells the client to come back elsewhere.
+    pub(crate) fn goodbye(&self) {
+        self.connection.goodbye();
     }
 
     /// One turn: everything that can be done now.
     fn turn(&mut self, turn: &mut Turn, context: &mut Context<'_>) -> Poll<()> {
+        turn.clear();
         self.connection.waker.register(context.waker());
         let wakes = self.connection.wakes.swap(0, Ordering::AcqRel);
         if wakes & wake::KILL != 0 {
@@ -103,6 +121,7 @@ impl Serve {
         if wakes & wake::TICK != 0 {
             self.step(Input::Tick, &mut turn.effects);
         }
+        self.connection.flush();
         if self.write(context).is_err() || self.is_overdue(context) {
             return Poll::Ready(());
         }
@@ -124,7 +143,9 @@ impl Serve {
                 Ok(read) => {
                     self.connection.heard();
                     let bytes = &turn.scratch[..read];
-                    self.read(bytes, &mut turn.inbound, &mut turn.effects);
+                    if self.read(bytes, &mut turn.inbound, &mut turn.effects) > INPUTS_A_TURN {
+                        break;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -136,11 +157,13 @@ impl Serve {
     }
 
     /// Lets the door read `bytes`, and the session hear what it made of them.
-    fn read(&mut self, bytes: &[u8], inbound: &mut Inbound, effects: &mut Effects) {
+    /// Replies leave in one write. Returns how many inputs there were.
+    fn read(&mut self, bytes: &[u8], inbound: &mut Inbound, effects: &mut Effects) -> usize {
         if !self.connection.is_open() {
-            return; // what a peer says after it was told goodbye is of no interest
+            return 0; // what a peer says after it was told goodbye is of no interest
         }
         self.door.read(bytes, inbound);
+        let count = inbound.inputs.len();
         for input in inbound.inputs.drain(..) {
             self.step(input, effects);
         }
@@ -148,14 +171,13 @@ impl Serve {
         match inbound.end.take() {
             Some(End::Goodbye) => self.connection.close(Close::Normal, Some(replies.into())),
             Some(End::Broken(close, message)) => {
-                if !replies.is_empty() {
-                    self.connection.send(replies.into());
-                }
+                self.connection.stage_reply(replies.into());
                 self.connection.close(close, self.connection.format().close(close, &message));
             }
-            None if replies.is_empty() => {}
-            None => self.connection.send(replies.into()),
+            None => self.connection.stage_reply(replies.into()),
         }
+        self.connection.flush();
+        count
     }
 
     fn answered(&mut self, ticket: Ticket, answer: Answer, effects: &mut Effects) {
@@ -200,7 +222,7 @@ impl Serve {
                 let (node, connection) = (Arc::clone(&self.node), Arc::clone(&self.connection));
                 node.hub.attach(seat, || {
                     if let Some(Said::Frame(bytes)) = reply.and_then(|reply| self.door.reply(&reply)) {
-                        connection.send(bytes);
+                        connection.stage_reply(bytes);
                     }
                 });
             }
@@ -245,7 +267,7 @@ impl Serve {
             self.node.refused(refusal.reason);
         }
         match self.door.reply(reply) {
-            Some(Said::Frame(bytes)) => self.connection.send(bytes),
+            Some(Said::Frame(bytes)) => self.connection.stage_reply(bytes),
             Some(Said::Head(bytes)) => self.connection.release(bytes),
             Some(Said::Instead(close, bytes)) => self.connection.close_instead(close, bytes),
             None => {}
@@ -272,9 +294,11 @@ impl Serve {
         let sleep = self.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)));
         sleep.as_mut().poll(context).is_ready()
     }
+}
 
-    /// Cleans up: no seat, no entry of the registry and no byte is left behind.
-    fn leave(&mut self) {
+/// No seat, no entry of the registry and no byte is left behind, however the task ends.
+impl Drop for Serve {
+    fn drop(&mut self) {
         let close = self.connection.end();
         self.node.registry.leave(self.place);
         for seat in self.session.close() {
@@ -293,8 +317,6 @@ impl Future for Serve {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        ready!(TURN.with_borrow_mut(|turn| this.turn(turn, context)));
-        this.leave();
-        Poll::Ready(())
+        TURN.with_borrow_mut(|turn| this.turn(turn, context))
     }
 }

@@ -138,6 +138,17 @@ fn overflow_keeps_the_half_written_frame_and_says_why() {
 }
 
 #[test]
+fn a_batch_above_the_limits_is_no_fault_of_a_socket_with_room() {
+    let bench = Bench::new(10_000);
+    let text: &'static str = "a text of forty bytes, more or less.....";
+    for _ in 0..50 {
+        assert_ne!(bench.stage(text), Staged::Refused);
+    }
+    bench.connection.flush();
+    assert_eq!(bench.written().len(), 50 * text.len());
+}
+
+#[test]
 fn a_close_stands_behind_what_waits() {
     let bench = Bench::new(1);
     bench.stage("event");

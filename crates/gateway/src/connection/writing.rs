@@ -94,7 +94,16 @@ impl<B: ByteStream> Connection<B> {
             return Staged::Refused;
         }
         let events = u64::from(entry.events);
-        if let Err(overflow) = out.outbox.push(entry, &self.shared.outbox) {
+        let mut pushed = out.outbox.push(entry.clone(), &self.shared.outbox);
+        if pushed.is_err() && out.state == State::Open && !out.blocked {
+            // One batch may be more than an outbox holds: only a socket without room makes it slow.
+            self.write(&mut out);
+            pushed = match out.state {
+                State::Open => out.outbox.push(entry, &self.shared.outbox),
+                _ => return Staged::Refused,
+            };
+        }
+        if let Err(overflow) = pushed {
             self.shared.dropped_slow.inc_by(events);
             let message = format!("the client reads too slowly: {overflow}");
             self.cut(&mut out, Close::Slow, &message);
@@ -120,6 +129,11 @@ impl<B: ByteStream> Connection<B> {
         }
     }
 
+    /// Stages a frame that belongs to no channel; the caller flushes at the end of its turn.
+    pub(super) fn stage_reply(&self, bytes: Bytes) {
+        self.stage_entry(Entry::reply(bytes));
+    }
+
     /// Stages a frame that belongs to no channel, and writes at once.
     pub(crate) fn send(&self, bytes: Bytes) {
         if self.stage_entry(Entry::reply(bytes)) == Staged::First {
@@ -137,12 +151,16 @@ impl<B: ByteStream> Connection<B> {
         }
     }
 
+    /// Closes because the node stops.
+    pub(crate) fn goodbye(&self) {
+        self.close(Close::Draining, self.format.close(Close::Draining, ""));
+    }
+
     /// Closes at once: nothing that waits is written but `only`.
     pub(crate) fn close_instead(&self, close: Close, only: Bytes) {
         let mut out = self.out.lock();
         if matches!(out.state, State::Open | State::Held) {
-            let dropped = out.outbox.cut();
-            self.shared.dropped_slow.inc_by(dropped);
+            out.outbox.cut(); // it was never told that it hears them
             self.finish_with(&mut out, close, Some(only));
         }
     }

@@ -1,5 +1,7 @@
 //! The head of a request, parsed and looked through once.
 
+use std::fmt;
+
 use percent_encoding::percent_decode_str;
 
 use super::Response;
@@ -9,13 +11,30 @@ pub(super) const MAX_HEAD: usize = 16 << 10;
 /// The most headers.
 const MAX_HEADERS: usize = 64;
 
+/// Headers that two readers could understand in two ways if they were there twice.
+const ONCE: &[&str] = &[
+    "host",
+    "origin",
+    "authorization",
+    "content-length",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "upgrade",
+];
+
 /// Method, path, query and headers of a request.
-#[derive(Debug)]
 pub(super) struct Head {
     method: String,
     path: String,
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
+}
+
+impl fmt::Debug for Head {
+    /// Query and headers may hold a token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
 }
 
 impl Head {
@@ -43,9 +62,9 @@ impl Head {
             headers: Vec::with_capacity(request.headers.len()),
         };
         for header in request.headers {
-            let value = std::str::from_utf8(header.value)
-                .map_err(|_| Response::text(400, &format!("header {} is no text", header.name)))?;
-            head.headers.push((header.name.to_ascii_lowercase(), value.trim().to_owned()));
+            // Bytes that are no text stand in headers that nobody reads here, such as cookies.
+            let value = String::from_utf8_lossy(header.value).trim().to_owned();
+            head.headers.push((header.name.to_ascii_lowercase(), value));
         }
         head.check(request.version)?;
         Ok(Some((head, length)))
@@ -57,15 +76,14 @@ impl Head {
         if version != Some(1) {
             return bad("HTTP/1.1 is needed".into());
         }
-        for name in ["content-length", "transfer-encoding"] {
-            if self.header(name).is_some_and(|value| value != "0") {
+        let body = [("content-length", "0"), ("transfer-encoding", "")];
+        for (name, harmless) in body {
+            if self.header(name).is_some_and(|value| value != harmless || harmless.is_empty()) {
                 return bad(format!("requests here have no body, but {name} says so"));
             }
         }
-        for name in
-            ["host", "origin", "authorization", "sec-websocket-key", "sec-websocket-version", "upgrade"]
-        {
-            if self.headers.iter().filter(|(n, _)| n == name).count() > 1 {
+        for name in ONCE {
+            if self.headers.iter().filter(|(n, _)| n == *name).count() > 1 {
                 return bad(format!("header {name} is there twice"));
             }
         }
@@ -157,6 +175,8 @@ mod tests {
             ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
             ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n", 400),
             ("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: 0\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 9\r\n\r\n", 400),
             (
                 "GET / HTTP/1.1\r\nHost: a\r\nX: \u{e9}\r\nSec-WebSocket-Key: a\r\nSec-WebSocket-Key: b\r\n\r\n",
                 400,

@@ -23,7 +23,7 @@ use crate::node::Node;
 use head::{Head, MAX_HEAD};
 use open::Opened;
 pub(crate) use open::OpenedDoor;
-pub(crate) use origin::Origins;
+pub(crate) use origin::{Origins, is_loopback};
 pub(crate) use response::{Response, refusal_response};
 
 /// From accepting to the end of the request's head. Counts the whole, not each byte.
@@ -34,7 +34,13 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Handles an accepted socket until its door is open; the door then runs in a task of its own, whose
 /// memory does not carry what the handshake needed.
 pub(crate) async fn welcome(node: Arc<Node>, mut socket: Socket, permit: OwnedSemaphorePermit) {
-    let head = match tokio::time::timeout(HANDSHAKE_TIMEOUT, read_head(&mut socket)).await {
+    let reading = tokio::time::timeout(HANDSHAKE_TIMEOUT, read_head(&mut socket));
+    // A node that stops waits for no head that is still to come.
+    let Some(read) = node.accepting.run_until_cancelled(reading).await else {
+        let response = Response::text(503, "the node stops; come back, to any node").with("Retry-After", "1");
+        return answer(socket, &response).await;
+    };
+    let head = match read {
         Ok(Ok(Some(read))) => read,
         Ok(Ok(None)) => return,
         Ok(Err(refusal)) => return answer(socket, &refusal).await,

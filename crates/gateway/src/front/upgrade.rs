@@ -95,6 +95,13 @@ impl Offer {
                 unknown.push(item);
             }
         }
+        if offer.echo.is_none() && offer.token.is_some() && unknown.is_empty() {
+            let message = format!(
+                "beside the token offer a subprotocol that can be chosen: {}",
+                Codec::Json.subprotocol()
+            );
+            return Err(Refusal::new(Reason::BadRequest, message)); // browsers fail without one
+        }
         if offer.echo.is_none() && !unknown.is_empty() {
             let known = format!("{} and {}", Codec::Json.subprotocol(), Codec::MessagePack.subprotocol());
             let given: String = unknown.join(", ").chars().take(100).collect();
@@ -153,6 +160,7 @@ mod tests {
             offer("tidegate.v1.json, tidegate.token.a.b.c").unwrap(),
             expected(Codec::Json, Some("tidegate.v1.json"), Some("a.b.c"))
         );
+        assert!(offer("tidegate.token.a.b.c").unwrap_err().message.contains("tidegate.v1.json"));
         assert!(offer("graphql-ws").unwrap_err().message.contains("graphql-ws"));
     }
 }

@@ -128,7 +128,7 @@ impl Lane {
                     tally.add(format, slice.events, slice.bytes.len());
                 }
             });
-            if self.dirty.len() >= STAGED {
+            if more || self.dirty.len() >= STAGED {
                 self.flush();
                 tokio::task::yield_now().await;
             }

@@ -1,6 +1,7 @@
 //! Publishing in the order of calls: one task takes what is ready and sends it in one round trip.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use tidegate_broker::{Broker, BrokerError};
@@ -11,6 +12,8 @@ use super::BROKER_DEADLINE;
 
 /// Events that may wait for the broker. One more is refused as `unavailable` at once.
 const WAITING: usize = 16 << 10;
+/// Bytes of these events. One more is refused likewise; a single event always fits.
+const WAITING_BYTES: usize = 64 << 20;
 /// Events in one round trip.
 const BATCH: usize = 512;
 /// Bytes in one round trip, save that one event always goes.
@@ -30,11 +33,14 @@ pub(super) struct Publishing {
 /// Takes events.
 pub(super) struct Publisher {
     queue: mpsc::Sender<Publishing>,
+    bytes: Arc<AtomicUsize>,
 }
 
 /// Sends them.
 pub(super) struct Outgoing {
     queue: mpsc::Receiver<Publishing>,
+    /// Of all events that wait or are on their way.
+    bytes: Arc<AtomicUsize>,
 }
 
 impl Publishing {
@@ -46,12 +52,20 @@ impl Publishing {
 impl Publisher {
     pub(super) fn new() -> (Self, Outgoing) {
         let (to, from) = mpsc::channel(WAITING);
-        (Self { queue: to }, Outgoing { queue: from })
+        let bytes = Arc::new(AtomicUsize::new(0));
+        (Self { queue: to, bytes: Arc::clone(&bytes) }, Outgoing { queue: from, bytes })
     }
 
     /// Takes an event; never waits.
     pub(super) fn publish(&self, publishing: Publishing) {
+        let weight = publishing.event.weight();
+        let waiting = self.bytes.fetch_add(weight, Ordering::Relaxed);
+        if waiting > 0 && waiting + weight > WAITING_BYTES {
+            self.bytes.fetch_sub(weight, Ordering::Relaxed);
+            return (publishing.done)(Err(Refusal::unavailable()));
+        }
         if let Err(error) = self.queue.try_send(publishing) {
+            self.bytes.fetch_sub(weight, Ordering::Relaxed);
             let refused = match error {
                 mpsc::error::TrySendError::Full(refused) | mpsc::error::TrySendError::Closed(refused) => {
                     refused
@@ -70,7 +84,10 @@ impl Outgoing {
             let mut rest = std::mem::take(&mut ready);
             while !rest.is_empty() {
                 let later = rest.split_off(batch_len(&rest));
-                send(&*broker, std::mem::replace(&mut rest, later)).await;
+                let batch = std::mem::replace(&mut rest, later);
+                let weight = batch.iter().map(|one| one.event.weight()).sum();
+                send(&*broker, batch).await;
+                self.bytes.fetch_sub(weight, Ordering::Relaxed);
             }
         }
     }

@@ -4,7 +4,7 @@
 //! the same confirmation. A channel without seats lingers, then is given up. One task speaks to
 //! the broker, so that giving up and coming back cannot overtake each other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,8 +40,8 @@ struct Table {
     waiting: HashMap<ChannelName, Vec<Waiting>>,
     /// How many wait, in all channels.
     count: usize,
-    /// Channels to be asked for, each once.
-    wanted: Vec<ChannelName>,
+    /// Channels to be asked for. One that expired and came back may stand twice, which is harmless.
+    wanted: VecDeque<ChannelName>,
     /// Channels without seats, and since when. Bounded by the channels this node subscribes to.
     lingering: HashMap<ChannelName, Instant>,
 }
@@ -78,7 +78,7 @@ impl Routes {
         let queue = table.waiting.entry(channel.clone()).or_default();
         queue.push(waiting);
         if queue.len() == 1 {
-            table.wanted.push(channel.clone());
+            table.wanted.push_back(channel.clone());
             self.news.notify_one();
         }
         Ok(())
@@ -95,10 +95,11 @@ impl Routes {
         loop {
             tokio::select! {
                 () = self.news.notified() => {}
-                _ = tick.tick() => {}
+                _ = tick.tick() => {
+                    self.expire();
+                    self.give_up(&*broker).await;
+                }
             }
-            self.expire();
-            self.give_up(&*broker).await;
             while let Some(batch) = self.next_wanted() {
                 // Whoever waits is answered in time even if the broker is not.
                 let asked = tokio::time::timeout(BROKER_DEADLINE, broker.subscribe(batch.clone())).await;
@@ -110,14 +111,25 @@ impl Routes {
                 for channel in batch {
                     self.confirmed(&channel, &result);
                 }
+                self.expire(); // the batches behind this one have waited meanwhile
             }
         }
     }
 
     fn next_wanted(&self) -> Option<Vec<ChannelName>> {
-        let mut table = self.table.lock();
-        let count = table.wanted.len().min(BATCH);
-        (count > 0).then(|| table.wanted.drain(..count).collect())
+        let mut held = self.table.lock();
+        let table = &mut *held;
+        let mut batch = Vec::new();
+        while let Some(channel) = table.wanted.pop_front() {
+            // Nobody waits any more: the last of them was answered as too late.
+            if table.waiting.contains_key(&channel) {
+                batch.push(channel);
+                if batch.len() == BATCH {
+                    break;
+                }
+            }
+        }
+        (!batch.is_empty()).then_some(batch)
     }
 
     /// The broker answered for `channel`: so is everybody who waits for it.

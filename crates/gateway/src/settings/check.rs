@@ -14,6 +14,9 @@ use crate::node::ApiKey;
 /// Descriptors kept for everything that is no connection: listeners, Redis, the log.
 const RESERVED_FILES: usize = 128;
 
+/// The shortest key of the API, in bytes.
+const MIN_KEY_BYTES: usize = 16;
+
 /// A setting that cannot be. The message names it, the limit and the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -76,7 +79,7 @@ impl Settings {
         };
         Ok(Checked {
             admin,
-            api: self.api(admin),
+            api: self.api(admin)?,
             page: self.server.page.unwrap_or(loopback),
             origins,
             ping: self.server.ping.get(),
@@ -92,11 +95,15 @@ impl Settings {
         })
     }
 
-    fn api(&self, admin: SocketAddr) -> ApiKey {
+    fn api(&self, admin: SocketAddr) -> Result<ApiKey, SettingsError> {
         match &self.server.admin_key {
-            Some(key) => ApiKey::Needed(key.clone()),
-            None if admin.ip().is_loopback() => ApiKey::Open,
-            None => ApiKey::Closed,
+            Some(key) if key.len() < MIN_KEY_BYTES => error(format!(
+                "server.admin_key must have at least {MIN_KEY_BYTES} bytes, this one has {}",
+                key.len()
+            )),
+            Some(key) => Ok(ApiKey::Needed(key.clone())),
+            None if admin.ip().is_loopback() => Ok(ApiKey::Open),
+            None => Ok(ApiKey::Closed),
         }
     }
 
@@ -164,7 +171,7 @@ impl LimitsSettings {
     /// Most connections, derived from the file limit where none is set.
     fn connections(&self) -> usize {
         if self.connections > 0 {
-            return self.connections;
+            return self.connections.min(usize::MAX >> 4); // more than a semaphore counts, or a machine holds
         }
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let files = files.map_or(usize::MAX >> 4, |files| usize::try_from(files).unwrap_or(usize::MAX >> 4));

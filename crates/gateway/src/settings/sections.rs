@@ -14,8 +14,9 @@ pub struct ServerSettings {
     pub listen: List,
     /// Address of the admin port: API, metrics, health. Keep it off the internet.
     pub admin: String,
-    /// What the API asks for as `Authorization: Bearer …`. Without one the API is open while `admin`
-    /// is on loopback, and closed otherwise; metrics and health are always open.
+    /// What the API asks for as `Authorization: Bearer …`, at least 16 bytes. Without one the API is open
+    /// to programs of this machine while `admin` is on loopback, and closed otherwise; metrics and health
+    /// are always open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_key: Option<String>,
     /// How long a stopping node takes to send its clients elsewhere. Must be shorter than what the

@@ -90,6 +90,7 @@ fn contradictions_are_refused_with_what_to_do() {
         ("[server]\nlisten = \"here\"", "server.listen: \"here\""),
         ("[server]\norigins = [\"example.com\"]", "server.origins"),
         ("[server]\nping = \"10ms\"", "server.ping must be between 1s and 1h"),
+        ("[server]\nadmin_key = \"\"", "server.admin_key must have at least 16 bytes, this one has 0"),
         ("[auth]\nhmac_secret = \"short\"", "auth.hmac_secret must have at least 32 bytes, this one has 5"),
         ("[redis]\nurl = \"http://x\"", "redis"),
         ("[redis]\nurl = \"redis://x\"\nprefix = \"Bad-\"", "prefix"),

@@ -25,7 +25,7 @@ fn what_is_wrong_is_named() {
     for (line, id, reason, words) in [
         ("{", None, Reason::BadRequest, "one JSON object a line"),
         ("[1]", None, Reason::BadRequest, "one JSON object a line"),
-        ("{\"id\":1}", None, Reason::BadRequest, "`type`"),
+        ("{\"id\":1}", Some(1), Reason::BadRequest, "`type`"),
         ("{\"type\":7}", None, Reason::BadRequest, "`type` must be a string"),
         ("{\"type\":\"dance\",\"id\":3}", Some(3), Reason::UnknownType, "dance"),
         ("{\"type\":\"subscribe\",\"channel\":\"a\"}", None, Reason::BadRequest, "needs an `id`"),
@@ -36,7 +36,7 @@ fn what_is_wrong_is_named() {
         ("{\"type\":\"subscribe\",\"id\":1}", Some(1), Reason::BadRequest, "needs a `channel`"),
         (
             "{\"type\":\"subscribe\",\"id\":1,\"channel\":7}",
-            None,
+            Some(1),
             Reason::BadRequest,
             "`channel` must be a string",
         ),

@@ -20,7 +20,7 @@ pub(crate) fn ask(address: SocketAddr, request: &str) -> std::io::Result<(u16, S
 
 /// `GET path`.
 pub(crate) fn get(node: &Node, path: &str) -> (u16, String) {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     ask(node.admin_addr(), &request).unwrap_or((0, String::new()))
 }
 
@@ -28,7 +28,7 @@ pub(crate) fn get(node: &Node, path: &str) -> (u16, String) {
 pub(crate) fn publish(admin: SocketAddr, channel: &str, data: &str) -> (u16, String) {
     let body = format!(r#"{{"channel":"{channel}","data":{data}}}"#);
     let request = format!(
-        "POST /api/v1/publish HTTP/1.1\r\nHost: node\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        "POST /api/v1/publish HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     ask(admin, &request).unwrap_or((0, String::new()))
