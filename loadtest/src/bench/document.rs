@@ -55,6 +55,7 @@ impl Findings {
              {verdict}\n\n\
              ## How\n\n\
              - {cores} shared cores, {memory} GiB, Linux {kernel}, loopback, congestion control {congestion}; load average {load:.1} before.\n\
+             - `cargo xtask bench` builds the gateway as the image has it: release, feature `jemalloc`.\n\
              - Server on core {server}, generator and Redis on core {other}. Floor and gateway take turns, a fresh process each time,\n  \
                {rounds} rounds; the median of the paired ratios and their range.\n\
              - {subscribers} subscribers of one channel, {PAYLOAD} bytes, published through Redis; {warm_up} s of warming up, then {seconds} s measured.\n  \
