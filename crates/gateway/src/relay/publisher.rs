@@ -114,7 +114,7 @@ async fn send(broker: &impl Broker, batch: Vec<Publishing>) {
         let result =
             results.next().unwrap_or_else(|| Err(BrokerError::Unavailable("no answer in time".into())));
         if let Err(error) = &result {
-            tracing::debug!(%error, "an event was not published");
+            tracing::trace!(%error, "an event was not published");
         }
         done(result.map_err(|error| super::refusal(&error)));
     }
