@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, Value};
-use tokio::sync::Notify;
+use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, RedisResult, Value};
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::{Patience, RedisError};
 
@@ -28,7 +28,7 @@ struct Signs {
     open: Mutex<bool>,
     /// Grows with everything Redis says.
     heard: AtomicU64,
-    closed: Notify,
+    closed: CancellationToken,
 }
 
 impl Link {
@@ -52,6 +52,19 @@ impl Link {
         Ok(Self { connection, signs })
     }
 
+    /// Runs a command, unless the connection is closed first. redis-rs alone may then never answer: what
+    /// enters its queue in the very moment its task ends stays there as long as the connection is held.
+    pub(crate) async fn unless_closed<T>(
+        &self,
+        command: impl Future<Output = RedisResult<T>>,
+    ) -> Result<T, RedisError> {
+        tokio::select! {
+            biased; // an answer that came counts
+            answer = command => Ok(answer?),
+            () = self.signs.closed.cancelled() => Err(closed()),
+        }
+    }
+
     /// A sign of life that only the caller saw: an answer.
     pub(crate) fn was_heard(&self) {
         self.signs.heard.fetch_add(1, Ordering::Relaxed);
@@ -67,7 +80,7 @@ impl Link {
         loop {
             tokio::select! {
                 () = sleep(patience.ping_interval) => {}
-                () = self.signs.closed.notified() => return closed(),
+                () = self.signs.closed.cancelled() => return closed(),
             }
             let mut ping = std::pin::pin!(self.ping());
             let mut count = self.signs.count();
@@ -78,7 +91,7 @@ impl Link {
                         Ok(()) => break,
                         Err(error) => return error,
                     },
-                    () = self.signs.closed.notified() => return closed(),
+                    () = self.signs.closed.cancelled() => return closed(),
                     () = sleep(look) => {}
                 }
                 let now = self.signs.count();
@@ -118,7 +131,7 @@ impl Drop for Link {
 
 impl Signs {
     fn new() -> Self {
-        Self { open: Mutex::new(true), heard: AtomicU64::new(0), closed: Notify::new() }
+        Self { open: Mutex::new(true), heard: AtomicU64::new(0), closed: CancellationToken::new() }
     }
 
     fn count(&self) -> u64 {
@@ -139,7 +152,7 @@ impl Signs {
                     }
                 }
             }
-            PushKind::Disconnection => self.closed.notify_one(),
+            PushKind::Disconnection => self.closed.cancel(),
             _ => {}
         }
     }

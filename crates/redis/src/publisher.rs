@@ -81,7 +81,8 @@ impl Publisher {
         }
         let mut connection = link.connection.clone();
         // Raw answers: a message that is refused harms no other.
-        let answers = connection.send_packed_commands(&pipeline, 0, messages.len()).await?;
+        let answers =
+            link.unless_closed(connection.send_packed_commands(&pipeline, 0, messages.len())).await?;
         link.was_heard();
         Ok(answers)
     }
