@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::Process;
+use crate::{Process, free_port};
 
 /// How long a node may take to listen, on a machine that builds something else at the same time.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,14 +35,14 @@ impl NodeBuilder {
         self
     }
 
-    /// The public address; default any port on 127.0.0.1.
+    /// The public address; default a free port on 127.0.0.1.
     #[must_use]
     pub fn listen(mut self, address: &str) -> Self {
         address.clone_into(&mut self.listen);
         self
     }
 
-    /// The admin address; default any port on 127.0.0.1.
+    /// The admin address; default a free port on 127.0.0.1.
     #[must_use]
     pub fn admin(mut self, address: &str) -> Self {
         address.clone_into(&mut self.admin);
@@ -102,8 +102,9 @@ impl Node {
         NodeBuilder {
             binary: binary.as_ref().to_owned(),
             name: "node".to_owned(),
-            listen: "127.0.0.1:0".to_owned(),
-            admin: "127.0.0.1:0".to_owned(),
+            // Not port 0: while a node is down, any other socket of the machine could get its port.
+            listen: format!("127.0.0.1:{}", free_port()),
+            admin: format!("127.0.0.1:{}", free_port()),
             redis: None,
             config: None,
             env: BTreeMap::new(),
