@@ -1,9 +1,15 @@
 //! What a broker counts. The gateway makes metrics of it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+
+use crate::Shard;
 
 /// Counts since the start.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Counters {
     /// Events dropped because their payload was above `limits.event`.
     pub oversized: AtomicU64,
@@ -13,8 +19,8 @@ pub struct Counters {
     pub unknown_channels: AtomicU64,
     /// Events dropped because the node takes them too slowly; all lanes together.
     pub queue_full: AtomicU64,
-    /// One for each shard, in their order.
-    pub shards: Vec<ShardCounters>,
+    /// The shards there are; a Cluster's come and go.
+    shards: RwLock<BTreeMap<u16, Arc<ShardCounters>>>,
 }
 
 /// What is counted for each shard.
@@ -27,13 +33,24 @@ pub struct ShardCounters {
 }
 
 impl Counters {
-    pub(crate) fn new(shards: usize) -> Self {
-        Self {
-            oversized: AtomicU64::new(0),
-            unknown_envelopes: AtomicU64::new(0),
-            unknown_channels: AtomicU64::new(0),
-            queue_full: AtomicU64::new(0),
-            shards: (0..shards).map(|_| ShardCounters::default()).collect(),
-        }
+    /// Whether there is a shard, and every shard is up. A Cluster that was never seen has none.
+    pub fn is_up(&self) -> bool {
+        let shards = self.shards.read();
+        !shards.is_empty() && shards.values().all(|shard| shard.up.load(Ordering::Relaxed))
+    }
+
+    /// The shards there are, in their order.
+    pub fn shards(&self) -> Vec<(Shard, Arc<ShardCounters>)> {
+        self.shards.read().iter().map(|(&number, counters)| (Shard(number), Arc::clone(counters))).collect()
+    }
+
+    /// A shard's counters, which are made when it is seen first.
+    pub fn shard(&self, Shard(number): Shard) -> Arc<ShardCounters> {
+        Arc::clone(self.shards.write().entry(number).or_default())
+    }
+
+    /// A shard is no more.
+    pub(crate) fn forget(&self, Shard(number): Shard) {
+        self.shards.write().remove(&number);
     }
 }

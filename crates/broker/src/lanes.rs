@@ -41,6 +41,12 @@ impl Lanes {
         }
     }
 
+    /// Tells a channel's lane that events may have been lost.
+    pub(crate) fn gap(&self, channel: ChannelName) {
+        let queue = self.queue(&channel);
+        let _always_fits = queue.push(News::Gap(channel));
+    }
+
     /// Tells every lane that the shard is heard.
     pub(crate) fn up(&self, shard: Shard) {
         for queue in &self.queues {

@@ -20,7 +20,7 @@ pub use event_queue::{EventQueue, QueueFull, QueueLimits};
 pub use memory::MemoryBroker;
 pub use news::{News, Shard};
 pub use redis::RedisBroker;
-pub use tidegate_redis::Settings as RedisSettings;
+pub use tidegate_redis::{Prefix, SentinelTopology, Settings as RedisSettings, Topology};
 
 /// Why a broker did not do what it was asked to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

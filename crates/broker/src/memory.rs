@@ -29,9 +29,9 @@ impl MemoryBroker {
     /// # Panics
     /// Without a lane.
     pub fn new(lanes: Vec<Arc<EventQueue>>) -> Self {
-        let counters = Arc::new(Counters::new(1));
+        let counters = Arc::new(Counters::default());
         let lanes = Lanes::new(lanes, Arc::clone(&counters));
-        counters.shards[0].up.store(true, Ordering::Relaxed);
+        counters.shard(Shard(0)).up.store(true, Ordering::Relaxed);
         lanes.up(Shard(0));
         Self { lanes, counters, subscribed: Mutex::default() }
     }

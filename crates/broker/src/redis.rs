@@ -4,34 +4,24 @@
 //! payload. What any node or backend publishes comes back through the feed, into the lanes.
 
 mod ears;
-mod health;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tidegate_core::{ChannelName, Event, Position};
 use tidegate_protocol::Envelope;
-use tidegate_redis::{Feed, Keys, Pool, Publisher, RedisError, Settings};
+use tidegate_redis::{Keys, RedisError, Servers, Settings, Topology};
 
 use crate::counters::Counters;
 use crate::lanes::Lanes;
 use crate::{Broker, BrokerError, EventQueue, Shard};
 use ears::Ears;
-use health::Health;
 
-/// Moves events between nodes through Redis.
+/// Moves events between nodes through Redis: a standalone server, a master with its Sentinels, a Cluster.
 pub struct RedisBroker {
     keys: Keys,
-    /// One for each shard, in their order. A standalone Redis is one.
-    shards: Vec<RedisShard>,
+    servers: Servers<Ears>,
     counters: Arc<Counters>,
-}
-
-/// The connections to one Redis node.
-struct RedisShard {
-    feed: Feed,
-    publisher: Publisher,
-    pool: Pool,
 }
 
 impl RedisBroker {
@@ -50,17 +40,13 @@ impl RedisBroker {
         max_event_bytes: usize,
     ) -> Result<Self, BrokerError> {
         let keys = Keys::new(&settings.prefix);
-        let counters = Arc::new(Counters::new(1));
+        let counters = Arc::new(Counters::default());
+        if !matches!(settings.topology, Topology::Cluster(_)) {
+            counters.shard(Shard(0)); // known before it is heard, so that it can be seen to be down
+        }
         let lanes = Arc::new(Lanes::new(lanes, Arc::clone(&counters)));
-        let health = Arc::new(Health::new(Shard(0), Arc::clone(&lanes), Arc::clone(&counters)));
-        let ears =
-            Ears::new(keys.clone(), lanes, Arc::clone(&health), max_event_bytes, Arc::clone(&counters));
-        let shard = RedisShard {
-            feed: Feed::start(settings, ears)?,
-            publisher: Publisher::start(settings, move |heard| health.publisher_is(heard))?,
-            pool: Pool::new(settings)?,
-        };
-        Ok(Self { keys, shards: vec![shard], counters })
+        let ears = Ears::new(keys.clone(), lanes, max_event_bytes, Arc::clone(&counters));
+        Ok(Self { keys, servers: Servers::start(settings, ears)?, counters })
     }
 
     /// What it counts.
@@ -74,28 +60,15 @@ impl RedisBroker {
     /// # Errors
     /// As for publishing.
     pub async fn occupied_channels(&self, limit: usize) -> Result<Vec<ChannelName>, BrokerError> {
-        let mut channels = Vec::new();
-        for shard in &self.shards {
-            let names = shard.pool.subscribed_names().await?;
-            // Neither what others subscribed to by mistake, nor Tidegate's own.
-            let ours = |name: &Vec<u8>| ChannelName::parse(self.keys.parse(name)?).ok();
-            channels.extend(names.iter().filter_map(ours).take(limit - channels.len()));
-        }
-        Ok(channels)
+        let names = self.servers.subscribed_names().await?;
+        // Neither what others subscribed to by mistake, nor Tidegate's own.
+        let ours = |name: &Vec<u8>| ChannelName::parse(self.keys.parse(name)?).ok();
+        Ok(names.iter().filter_map(ours).take(limit).collect())
     }
 
     /// Ends all tasks and connections and waits for them. Afterwards everything is unavailable.
     pub async fn stop(&self) {
-        for shard in &self.shards {
-            shard.feed.stop().await;
-            shard.publisher.stop().await;
-            shard.pool.close();
-        }
-    }
-
-    /// Where channels live. A standalone Redis holds them all; a Cluster will split requests here.
-    fn shard(&self) -> &RedisShard {
-        &self.shards[0]
+        self.servers.stop().await;
     }
 
     fn names(&self, channels: &[ChannelName]) -> Vec<String> {
@@ -108,16 +81,16 @@ impl Broker for RedisBroker {
         let message =
             |(channel, event): &(ChannelName, Event)| (self.keys.channel(channel.as_str()), spell(event));
         let messages: Vec<(String, Bytes)> = events.iter().map(message).collect();
-        let results = self.shard().publisher.publish(&messages).await;
+        let results = self.servers.publish(&messages).await;
         results.into_iter().map(|result| result.map(|()| None).map_err(BrokerError::from)).collect()
     }
 
     async fn subscribe(&self, channels: Vec<ChannelName>) -> Result<(), BrokerError> {
-        Ok(self.shard().feed.subscribe(self.names(&channels)).await?)
+        Ok(self.servers.subscribe(self.names(&channels)).await?)
     }
 
     async fn unsubscribe(&self, channels: Vec<ChannelName>) {
-        self.shard().feed.unsubscribe(self.names(&channels)).await;
+        self.servers.unsubscribe(self.names(&channels)).await;
     }
 }
 
@@ -134,7 +107,8 @@ fn spell(event: &Event) -> Bytes {
 impl From<RedisError> for BrokerError {
     fn from(error: RedisError) -> Self {
         match error {
-            RedisError::Unavailable(why) => Self::Unavailable(why),
+            // A slot that is moving: soon its new owner answers.
+            RedisError::Unavailable(why) | RedisError::Moved(why) => Self::Unavailable(why),
             RedisError::Refused(why) => Self::Refused(why),
             RedisError::Address(_) => Self::Refused(error.to_string()),
         }

@@ -1,18 +1,21 @@
-//! What every broker promises. One suite, run against each: memory, and a real Redis.
+//! What every broker promises. One suite, run against each: memory, and real servers
+//! in every topology.
 
 mod support;
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 use support::{Node, PATIENCE, event, name, names};
 use tidegate_broker::{
     Broker, BrokerError, EventQueue, MemoryBroker, News, QueueLimits, RedisBroker, RedisSettings,
+    SentinelTopology, Topology,
 };
 use tidegate_core::{ChannelName, Event, Payload};
 use tidegate_protocol::Envelope;
-use tidegate_testkit::{RedisServer, eventually_async};
+use tidegate_testkit::{MASTER, RedisCluster, RedisServer, SentinelSet, eventually_async};
 
 /// The largest payload, where a broker has a limit of its own.
 const MAX_EVENT: usize = 256 << 10;
@@ -27,8 +30,13 @@ trait Cluster {
 
     async fn occupied(broker: &Self::Broker, limit: usize) -> Result<Vec<ChannelName>, BrokerError>;
 
+    /// How many parts of a broker can be up or down.
+    fn shards(&self) -> usize {
+        1
+    }
+
     async fn node_with(&self, lanes: usize, limits: QueueLimits) -> Node<Self::Broker> {
-        Node::start(lanes, limits, async |lanes| self.broker(lanes)).await
+        Node::start(lanes, limits, self.shards(), async |lanes| self.broker(lanes)).await
     }
 
     async fn node(&self) -> Node<Self::Broker> {
@@ -37,6 +45,10 @@ trait Cluster {
 }
 
 struct Memory;
+
+fn memory() -> Memory {
+    Memory
+}
 
 impl Cluster for Memory {
     type Broker = MemoryBroker;
@@ -51,14 +63,68 @@ impl Cluster for Memory {
     }
 }
 
-struct Redis(RedisServer);
+/// Nodes that meet in real servers, under a prefix that no other test has.
+struct Redis<T> {
+    settings: RedisSettings,
+    shards: usize,
+    _servers: Arc<T>,
+}
 
-impl Cluster for Redis {
+impl<T> Redis<T> {
+    fn new(topology: Topology, shards: usize, servers: Arc<T>) -> Self {
+        static TESTS: AtomicU32 = AtomicU32::new(0);
+        let prefix = format!("t{}", TESTS.fetch_add(1, Ordering::Relaxed)).try_into().expect("a prefix");
+        Self { settings: RedisSettings { prefix, ..topology.into() }, shards, _servers: servers }
+    }
+}
+
+/// One server for each test.
+fn standalone() -> Redis<RedisServer> {
+    let server = RedisServer::start().expect("redis-server");
+    Redis::new(Topology::Standalone(server.url()), 1, Arc::new(server))
+}
+
+/// A set of servers that takes seconds to start: shared by the tests that run at the same time.
+struct Shared<T>(Mutex<Weak<T>>);
+
+impl<T> Shared<T> {
+    const fn new() -> Self {
+        Self(Mutex::new(Weak::new()))
+    }
+
+    fn get(&self, start: impl FnOnce() -> T) -> Arc<T> {
+        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let started = Arc::new(start());
+            *shared = Arc::downgrade(&started);
+            started
+        })
+    }
+}
+
+fn sentinel() -> Redis<SentinelSet> {
+    static SET: Shared<SentinelSet> = Shared::new();
+    let set = SET.get(|| SentinelSet::start().expect("Sentinels"));
+    let (nodes, master) = (set.urls(), MASTER.to_owned());
+    Redis::new(Topology::Sentinel(SentinelTopology { nodes, master, ..Default::default() }), 1, set)
+}
+
+fn cluster() -> Redis<RedisCluster> {
+    static CLUSTER: Shared<RedisCluster> = Shared::new();
+    let cluster = CLUSTER.get(|| RedisCluster::start().expect("a Redis Cluster"));
+    Redis::new(Topology::Cluster(cluster.urls()), 3, cluster)
+}
+
+impl<T> Cluster for Redis<T> {
     type Broker = RedisBroker;
     const NODES: usize = 2;
 
+    fn shards(&self) -> usize {
+        self.shards
+    }
+
     fn broker(&self, lanes: Vec<Arc<EventQueue>>) -> RedisBroker {
-        RedisBroker::start(&RedisSettings::new(self.0.url()), lanes, MAX_EVENT).expect("a valid address")
+        RedisBroker::start(&self.settings, lanes, MAX_EVENT).expect("valid addresses")
     }
 
     async fn occupied(broker: &RedisBroker, limit: usize) -> Result<Vec<ChannelName>, BrokerError> {
@@ -69,17 +135,13 @@ impl Cluster for Redis {
 /// Runs each law against each broker.
 macro_rules! conformance {
     ($($law:ident)*) => {
-        mod memory {
+        $(conformance!(@law $law, memory standalone sentinel cluster);)*
+    };
+    (@law $law:ident, $($broker:ident)*) => {
+        mod $law {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $law() {
-                super::$law(super::Memory).await;
-            })*
-        }
-        mod redis {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $law() {
-                let server = tidegate_testkit::RedisServer::start().expect("redis-server");
-                super::$law(super::Redis(server)).await;
+            async fn $broker() {
+                super::$law(super::$broker()).await;
             })*
         }
     };
@@ -101,6 +163,16 @@ conformance! {
     occupied_channels_are_known
 }
 
+/// What was heard, channel by channel: the order between channels is nobody's promise.
+fn by_channel(heard: impl IntoIterator<Item = impl AsRef<str>>) -> BTreeMap<String, Vec<String>> {
+    let mut channels = BTreeMap::<_, Vec<_>>::new();
+    for line in heard {
+        let (channel, text) = line.as_ref().split_once(' ').expect("channel and text");
+        channels.entry(channel.to_owned()).or_default().push(text.to_owned());
+    }
+    channels
+}
+
 async fn a_channel_keeps_its_order(cluster: impl Cluster) {
     let node = cluster.node().await;
     node.subscribe(&["a", "b", "c"]).await;
@@ -110,7 +182,7 @@ async fn a_channel_keeps_its_order(cluster: impl Cluster) {
         expected.extend(batch.iter().map(|(channel, text)| format!("{channel} {text}")));
         node.publish(batch).await;
     }
-    assert_eq!(node.hear(expected.len()).await, expected);
+    assert_eq!(by_channel(node.hear(expected.len()).await), by_channel(expected));
 }
 
 async fn a_big_batch_keeps_its_order(cluster: impl Cluster) {
@@ -120,7 +192,7 @@ async fn a_big_batch_keeps_its_order(cluster: impl Cluster) {
     let batch = (0..10_000).map(|n| (channels[n % 7], format!("{n} {}", "x".repeat(n % 300))));
     let expected: Vec<String> = batch.clone().map(|(channel, text)| format!("{channel} {text}")).collect();
     node.publish(batch).await;
-    assert_eq!(node.hear(expected.len()).await, expected);
+    assert_eq!(by_channel(node.hear(expected.len()).await), by_channel(expected));
 }
 
 async fn publishers_at_once_are_heard_in_one_order_by_all_nodes<C: Cluster>(cluster: C) {
@@ -141,14 +213,6 @@ async fn publishers_at_once_are_heard_in_one_order_by_all_nodes<C: Cluster>(clus
     }
     publishers.join_all().await;
 
-    let by_channel = |heard: Vec<String>| -> BTreeMap<String, Vec<String>> {
-        let mut channels = BTreeMap::<_, Vec<_>>::new();
-        for line in heard {
-            let (channel, text) = line.split_once(' ').expect("channel and text");
-            channels.entry(channel.to_owned()).or_default().push(text.to_owned());
-        }
-        channels
-    };
     let first = by_channel(nodes[0].hear(800).await);
     for lines in first.values() {
         for publisher in 0..4 {
@@ -181,7 +245,7 @@ async fn what_nobody_subscribed_to_is_not_heard(cluster: impl Cluster) {
     node.publish([("a", "2".into()), ("b", "2".into())]).await;
     node.subscribe(&["a"]).await;
     node.publish([("a", "3".into()), ("b", "3".into())]).await;
-    assert_eq!(node.hear(5).await, ["a 1", "b 1", "b 2", "a 3", "b 3"]);
+    assert_eq!(by_channel(node.hear(5).await), by_channel(["a 1", "b 1", "b 2", "a 3", "b 3"]));
 }
 
 async fn many_channels_are_subscribed_at_once(cluster: impl Cluster) {
@@ -191,7 +255,7 @@ async fn many_channels_are_subscribed_at_once(cluster: impl Cluster) {
     node.subscribe(&all).await;
     node.publish(all.iter().map(|channel| (*channel, "x".to_owned()))).await;
     let expected: Vec<String> = channels.iter().map(|channel| format!("{channel} x")).collect();
-    assert_eq!(node.hear(2000).await, expected);
+    assert_eq!(by_channel(node.hear(2000).await), by_channel(expected));
     node.unsubscribe(&all[..1999]).await;
     node.publish(all.iter().map(|channel| (*channel, "y".to_owned()))).await;
     assert_eq!(node.hear(1).await, ["room:1999 y"]);

@@ -97,7 +97,7 @@ async fn a_killed_redis_is_heard_again_soon_after_it_is_back() {
     assert_eq!(node.hear(1).await, ["a again"]);
     node.publish([("a", "too".into())]).await;
     assert_eq!(node.hear(1).await, ["a too"]);
-    assert_eq!(node.broker.counters().shards[0].reconnects.load(Ordering::Relaxed), 1);
+    assert_eq!(node.broker.counters().shard(Shard(0)).reconnects.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -141,10 +141,10 @@ async fn a_node_may_start_before_its_redis() {
     server.stop();
     let node = start(&RedisSettings::new(server.url()));
     expect_unavailable(&node, Duration::from_millis(100)).await;
-    assert!(!node.broker.counters().shards[0].up.load(Ordering::Relaxed));
+    assert!(!node.broker.counters().shard(Shard(0)).up.load(Ordering::Relaxed));
     server.start_again().expect("redis-server");
     expect_within(&node, UP, Duration::from_secs(3)).await;
-    assert!(node.broker.counters().shards[0].up.load(Ordering::Relaxed));
+    assert!(node.broker.counters().shard(Shard(0)).up.load(Ordering::Relaxed));
     node.subscribe(&["a"]).await;
     node.publish([("a", "x".into())]).await;
     assert_eq!(node.hear(1).await, ["a x"]);
@@ -171,7 +171,7 @@ async fn killed_feeds_are_subscribed_to_everything_again() {
         assert_eq!(node.hear(1500).await, expected);
     }
     assert_eq!(cli_publish(&server, "tg:{gone}", "x"), 0, "what was given up meanwhile is not wanted");
-    assert_eq!(node.broker.counters().shards[0].reconnects.load(Ordering::Relaxed), 10);
+    assert_eq!(node.broker.counters().shard(Shard(0)).reconnects.load(Ordering::Relaxed), 10);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -192,7 +192,11 @@ async fn a_frozen_redis_is_known_within_a_second_and_loses_nothing() {
     expect_both(&node, UP, News::Event(name("a"), event("early"))).await;
     node.publish([("a", "x".into())]).await;
     assert_eq!(node.hear(1).await, ["a x"]);
-    assert_eq!(node.broker.counters().shards[0].reconnects.load(Ordering::Relaxed), 0, "the link stayed");
+    assert_eq!(
+        node.broker.counters().shard(Shard(0)).reconnects.load(Ordering::Relaxed),
+        0,
+        "the link stayed"
+    );
 }
 
 /// The control of the tests around it: without pings nobody knows.
@@ -388,7 +392,7 @@ async fn a_feed_that_redis_cuts_off_is_told_and_heard_again() {
         while node.next().await != UP {}
     }
     while node.next().await != News::Event(name("end"), event("after")) {}
-    assert_eq!(node.broker.counters().shards[0].reconnects.load(Ordering::Relaxed), 1);
+    assert_eq!(node.broker.counters().shard(Shard(0)).reconnects.load(Ordering::Relaxed), 1);
 }
 
 /// A node that takes nothing, while `events` are published on its channel.

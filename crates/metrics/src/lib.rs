@@ -101,6 +101,12 @@ impl Metrics {
         self.redis_reconnects.with_label_values(&[shard.to_string()])
     }
 
+    /// Forgets the shards there were; those that are there are set anew before each rendering.
+    pub fn forget_redis_shards(&self) {
+        self.redis_up.reset();
+        self.redis_reconnects.reset();
+    }
+
     /// All metrics in Prometheus' text format.
     pub fn render(&self) -> String {
         let mut out = Vec::new();

@@ -9,8 +9,11 @@ pub enum RedisError {
     /// It answers, but refuses; holds its words. Somebody must act.
     #[error("{0}")]
     Refused(String),
-    /// The settings name no server that could be reached.
-    #[error("redis.url: {0}")]
+    /// The channel's slot is another node's. It was not done.
+    #[error("{0}")]
+    Moved(String),
+    /// The settings name no server that could be reached; says which setting.
+    #[error("{0}")]
     Address(String),
 }
 
@@ -26,6 +29,7 @@ const COME_BACK: [&str; 4] = ["LOADING", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN"
 impl From<redis::RedisError> for RedisError {
     fn from(error: redis::RedisError) -> Self {
         match error.code() {
+            Some(code @ ("MOVED" | "ASK")) => Self::Moved(words(&error, code)),
             Some(code) if !COME_BACK.contains(&code) => Self::Refused(words(&error, code)),
             Some(code) => Self::Unavailable(words(&error, code)),
             None => Self::Unavailable(error.to_string()),
@@ -59,9 +63,12 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_not_ready_is_unavailable_others_refuse() {
+    fn a_server_that_is_not_ready_is_unavailable_a_wrong_one_says_so_others_refuse() {
         for line in ["LOADING dataset", "MASTERDOWN no link", "TRYAGAIN slot", "CLUSTERDOWN down"] {
             assert_eq!(said(&format!("-{line}\r\n")), RedisError::Unavailable(line.into()));
+        }
+        for line in ["MOVED 866 127.0.0.1:7002", "ASK 866 127.0.0.1:7002"] {
+            assert_eq!(said(&format!("-{line}\r\n")), RedisError::Moved(line.into()));
         }
         for line in ["OOM command not allowed", "NOPERM no", "READONLY replica", "ERR syntax"] {
             assert_eq!(said(&format!("-{line}\r\n")), RedisError::Refused(line.into()));

@@ -1,9 +1,10 @@
 //! The feed: one connection to a Redis node that is used for pub/sub and nothing else.
 //!
-//! Requests reach it as names; messages leave in the connection's own task, straight into a
-//! [`FeedSink`], so that nothing unbounded stands between Redis and whoever bounds. A supervisor
+//! Requests reach it as names; messages leave in the connection's own task, straight into
+//! [`Ears`], so that nothing unbounded stands between Redis and whoever bounds. A supervisor
 //! keeps the connection up for ever and subscribes anew to all that is wanted.
 
+mod commands;
 mod requests;
 mod supervisor;
 
@@ -11,10 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
+use crate::dialect::Dialect;
 use crate::task::Task;
-use crate::{Patience, RedisError, Settings};
+use crate::whereabouts::Whereabouts;
+use crate::{Patience, RedisError};
 use requests::{Request, Subscribe};
 use supervisor::Supervisor;
 
@@ -23,7 +26,7 @@ use supervisor::Supervisor;
 const REQUESTS: usize = 256;
 
 /// Hears what a feed hears. Its functions are called from the tasks that read: they must not block.
-pub trait FeedSink: Send + Sync + 'static {
+pub(crate) trait Ears: Send + Sync + 'static {
     /// A message on a pub/sub channel.
     fn message(&self, channel: &[u8], payload: Vec<u8>);
     /// Redis is heard and all that is wanted is subscribed. `link` counts connections from 1; the
@@ -31,29 +34,31 @@ pub trait FeedSink: Send + Sync + 'static {
     fn up(&self, link: u64);
     /// Redis is not heard any more.
     fn down(&self, why: &RedisError);
+    /// These are not subscribed any more: their slots are another node's.
+    fn moved(&self, names: Vec<String>);
 }
 
 /// A feed of one Redis node.
-pub struct Feed {
+pub(crate) struct Feed {
     requests: mpsc::Sender<Request>,
     /// Whether Redis is heard.
     heard: Arc<AtomicBool>,
-    patience: Patience,
     supervisor: Task,
 }
 
 impl Feed {
     /// Starts to reach Redis. Must be called inside a tokio runtime.
-    ///
-    /// # Errors
-    /// [`RedisError::Address`].
-    pub fn start(settings: &Settings, sink: impl FeedSink) -> Result<Self, RedisError> {
-        let client = settings.client()?;
+    pub(crate) fn start(
+        whereabouts: Whereabouts,
+        dialect: Dialect,
+        patience: Patience,
+        ears: impl Ears,
+    ) -> Self {
         let (requests, inbox) = mpsc::channel(REQUESTS);
         let heard = Arc::new(AtomicBool::new(false));
-        let patience = settings.patience;
-        let supervisor = Supervisor::new(client, patience, Arc::new(sink), Arc::clone(&heard), inbox);
-        Ok(Self { requests, heard, patience, supervisor: Task::spawn(supervisor.run()) })
+        let supervisor =
+            Supervisor::new(whereabouts, dialect, patience, Arc::new(ears), Arc::clone(&heard), inbox);
+        Self { requests, heard, supervisor: Task::spawn(supervisor.run()) }
     }
 
     /// Subscribes to pub/sub names. When it returns, Redis has confirmed them, and they stay
@@ -61,8 +66,9 @@ impl Feed {
     /// before.
     ///
     /// # Errors
-    /// [`RedisError::Unavailable`], at once while Redis is not heard; [`RedisError::Refused`].
-    pub async fn subscribe(&self, names: Vec<String>) -> Result<(), RedisError> {
+    /// [`RedisError::Unavailable`], at once while Redis is not heard; [`RedisError::Refused`];
+    /// [`RedisError::Moved`] in a Cluster.
+    pub(crate) async fn subscribe(&self, names: Vec<String>, until: Instant) -> Result<(), RedisError> {
         if !self.heard.load(Ordering::Acquire) {
             return Err(RedisError::unavailable("Redis is not heard"));
         }
@@ -72,7 +78,7 @@ impl Feed {
             self.requests.send(Request::Subscribe(Subscribe { names, done })).await.ok()?;
             answer.await.ok()
         };
-        match timeout(self.patience.response, ask).await {
+        match timeout_at(until, ask).await {
             Ok(Some(result)) => result,
             Ok(None) => Err(RedisError::unavailable("the connection was lost meanwhile")),
             Err(_) => Err(RedisError::unavailable("no answer in time")),
@@ -80,13 +86,13 @@ impl Feed {
     }
 
     /// Ends subscriptions: soon on this connection, for sure on later ones.
-    pub async fn unsubscribe(&self, names: Vec<String>) {
+    pub(crate) async fn unsubscribe(&self, names: Vec<String>) {
         // Fails only when the feed has stopped, and with it all subscriptions.
         let _ = self.requests.send(Request::Unsubscribe(names)).await;
     }
 
     /// Closes the connection and waits until the supervisor has ended.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         self.supervisor.stop().await;
         self.heard.store(false, Ordering::Release);
     }

@@ -1,21 +1,31 @@
-//! Reaching Redis: connections that come back by themselves, the pool, the names of channels.
+//! Reaching Redis: connections that come back by themselves and follow their servers, the pool, the names
+//! of channels.
 //!
 //! Requests reach it as names and bytes and leave as commands; what Redis says by itself leaves
 //! through a [`FeedSink`]. It must not know events, envelopes or subscribers.
 
+mod address;
 mod backoff;
+mod cluster;
+mod dialect;
 mod error;
 mod feed;
 mod keys;
 mod link;
+mod lookout;
 mod pool;
+mod prefix;
 mod publisher;
+mod servers;
 mod settings;
+mod shard;
 mod task;
+mod topology;
+mod whereabouts;
 
 pub use error::RedisError;
-pub use feed::{Feed, FeedSink};
 pub use keys::Keys;
-pub use pool::Pool;
-pub use publisher::Publisher;
-pub use settings::{Patience, Prefix, PrefixError, Settings};
+pub use prefix::{Prefix, PrefixError};
+pub use servers::{FeedSink, Servers};
+pub use settings::{Patience, Settings};
+pub use topology::{SentinelTopology, Topology};

@@ -3,16 +3,19 @@
 //! redis-rs reads the socket in a task of its own and calls us from there with what Redis pushes.
 //! Once a [`Link`] is dropped, nothing is heard from it any more, though that task may still run.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, RedisResult, Value};
-use tokio::time::{Instant, sleep};
+use redis::{AsyncConnectionConfig, Cmd, PushInfo, PushKind, RedisResult, Value, cmd};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::address::Address;
+use crate::whereabouts::Whereabouts;
 use crate::{Patience, RedisError};
 
 /// A connection that stands, or stood.
@@ -29,15 +32,42 @@ struct Signs {
     /// Grows with everything Redis says.
     heard: AtomicU64,
     closed: CancellationToken,
+    /// Requests of ours that have no answer yet, or none that we saw.
+    in_flight: AtomicUsize,
+    /// Names that we asked to unsubscribe, until Redis says so.
+    leaving: Mutex<HashSet<String>>,
+}
+
+/// What Redis says by itself.
+pub(crate) enum Heard<'a> {
+    /// A message on a pub/sub channel.
+    Message(&'a [u8], Vec<u8>),
+    /// Redis has ended this subscription: the channel's slot is another node's now.
+    Ended(String),
 }
 
 impl Link {
-    /// Opens a connection. `hear` gets pub/sub messages (channel, payload), in the connection's own
-    /// task: it must not block.
+    /// Opens a connection to where the master is now. `hear` gets what Redis says by itself, in the
+    /// connection's own task: it must not block.
     pub(crate) async fn open(
-        client: &Client,
+        whereabouts: &mut Whereabouts,
         patience: &Patience,
-        hear: impl Fn(&[u8], Vec<u8>) + Send + Sync + 'static,
+        hear: impl Fn(Heard<'_>) + Send + Sync + 'static,
+    ) -> Result<Self, RedisError> {
+        let address = whereabouts.known().await;
+        let opening = Self::open_at(&address, whereabouts.must_be_master, patience, hear);
+        let opened = opening.await;
+        if opened.is_err() {
+            whereabouts.doubt();
+        }
+        opened
+    }
+
+    async fn open_at(
+        address: &Address,
+        must_be_master: bool,
+        patience: &Patience,
+        hear: impl Fn(Heard<'_>) + Send + Sync + 'static,
     ) -> Result<Self, RedisError> {
         let signs = Arc::new(Signs::new());
         let pushed = Arc::clone(&signs);
@@ -48,8 +78,38 @@ impl Link {
                 pushed.take(push, &hear);
                 Ok::<(), RedisError>(())
             });
-        let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-        Ok(Self { connection, signs })
+        let connection = address.client()?.get_multiplexed_async_connection_with_config(&config).await?;
+        let link = Self { connection, signs };
+        if must_be_master {
+            let late = |_| RedisError::Unavailable(format!("{address} does not say its role"));
+            timeout(patience.response, link.role(address)).await.map_err(late)??;
+        }
+        Ok(link)
+    }
+
+    /// Sentinels name a former master for a while, and publishing at a replica reaches nobody else.
+    async fn role(&self, address: &Address) -> Result<(), RedisError> {
+        let answer = self.ask(&cmd("ROLE")).await?;
+        match &answer {
+            Value::Array(parts) if parts.first().is_some_and(|role| is_text(role, b"master")) => Ok(()),
+            _ => Err(RedisError::Unavailable(format!("{address} is no master"))),
+        }
+    }
+
+    /// Runs one command.
+    pub(crate) async fn ask(&self, command: &Cmd) -> Result<Value, RedisError> {
+        let mut connection = self.connection.clone();
+        let _in_flight = InFlight::start(&self.signs.in_flight);
+        match self.unless_closed(connection.send_packed_command(command)).await? {
+            Value::ServerError(error) => Err(error.into()),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Runs a command that ends subscriptions to these names.
+    pub(crate) async fn leave(&self, command: &Cmd, names: &[String]) -> Result<(), RedisError> {
+        self.signs.leaving.lock().extend(names.iter().cloned());
+        self.ask(command).await.map(drop)
     }
 
     /// Runs a command, unless the connection is closed first. redis-rs alone may then never answer: what
@@ -116,7 +176,8 @@ impl Link {
 
     async fn ping(&self) -> Result<(), RedisError> {
         let mut connection = self.connection.clone();
-        match connection.send_packed_command(&redis::cmd("PING")).await {
+        let _in_flight = InFlight::start(&self.signs.in_flight);
+        match connection.send_packed_command(&cmd("PING")).await {
             Ok(_) => Ok(()), // also an error such as LOADING is an answer
             Err(error) => Err(error.into()),
         }
@@ -131,30 +192,82 @@ impl Drop for Link {
 
 impl Signs {
     fn new() -> Self {
-        Self { open: Mutex::new(true), heard: AtomicU64::new(0), closed: CancellationToken::new() }
+        Self {
+            open: Mutex::new(true),
+            heard: AtomicU64::new(0),
+            closed: CancellationToken::new(),
+            in_flight: AtomicUsize::new(0),
+            leaving: Mutex::default(),
+        }
     }
 
     fn count(&self) -> u64 {
         self.heard.load(Ordering::Relaxed)
     }
 
-    fn take(&self, push: PushInfo, hear: &impl Fn(&[u8], Vec<u8>)) {
+    fn take(&self, push: PushInfo, hear: &impl Fn(Heard<'_>)) {
         self.heard.fetch_add(1, Ordering::Relaxed);
         match push.kind {
-            PushKind::Message => {
+            PushKind::Message | PushKind::SMessage => {
                 let mut data = push.data.into_iter();
                 if let (Some(Value::BulkString(channel)), Some(Value::BulkString(payload))) =
                     (data.next(), data.next())
                 {
-                    let open = self.open.lock();
-                    if *open {
-                        hear(&channel, payload);
-                    }
+                    self.tell(hear, Heard::Message(&channel, payload));
+                }
+            }
+            PushKind::SUnsubscribe => {
+                if let Some(Value::BulkString(name)) = push.data.into_iter().next()
+                    && let Ok(name) = String::from_utf8(name)
+                    && !self.leaving.lock().remove(&name)
+                {
+                    self.ended(name, hear);
                 }
             }
             PushKind::Disconnection => self.closed.cancel(),
             _ => {}
         }
+    }
+
+    /// Redis has ended a subscription by itself. redis-rs takes such a message for the answer to its
+    /// oldest request: if there is one, each later request would get its predecessor's answer, and a
+    /// name count as subscribed that is not. Such a link is of no more use.
+    fn ended(&self, name: String, hear: &impl Fn(Heard<'_>)) {
+        if self.in_flight.load(Ordering::SeqCst) > 0 {
+            self.closed.cancel();
+        }
+        self.tell(hear, Heard::Ended(name));
+    }
+
+    fn tell(&self, hear: &impl Fn(Heard<'_>), heard: Heard<'_>) {
+        let open = self.open.lock();
+        if *open {
+            hear(heard);
+        }
+    }
+}
+
+/// Counts a request until its answer, or until nobody waits for it.
+struct InFlight<'a>(&'a AtomicUsize);
+
+impl<'a> InFlight<'a> {
+    fn start(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn is_text(value: &Value, text: &[u8]) -> bool {
+    match value {
+        Value::BulkString(bytes) => bytes == text,
+        Value::SimpleString(string) => string.as_bytes() == text,
+        _ => false,
     }
 }
 
@@ -165,19 +278,42 @@ fn closed() -> RedisError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Settings;
 
     /// redis-rs names no provider of cryptography, and rustls panics without one.
     #[tokio::test]
     async fn tls_has_its_cryptography() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let settings = Settings::new(format!("rediss://{}", listener.local_addr().unwrap()));
-        let client = settings.client().unwrap();
-        let (opened, hello) = tokio::join!(Link::open(&client, &settings.patience, |_, _| {}), async {
+        let address = format!("rediss://{}", listener.local_addr().unwrap());
+        let mut whereabouts = Whereabouts::fixed(Address::parse("x", &address).unwrap());
+        let patience = Patience::default();
+        let (opened, hello) = tokio::join!(Link::open(&mut whereabouts, &patience, |_| {}), async {
             let (mut stream, _) = listener.accept().await.unwrap();
             tokio::io::AsyncReadExt::read_u8(&mut stream).await.unwrap()
         });
         assert_eq!(hello, 0x16, "a TLS handshake record");
         assert!(matches!(opened, Err(RedisError::Unavailable(_))), "the server hung up");
+    }
+
+    #[test]
+    fn an_answer_that_nobody_asked_for_makes_a_link_with_open_requests_useless() {
+        for (asked, in_flight, is_useless, ended) in [
+            (false, false, false, 1),
+            (false, true, true, 1),
+            (true, true, false, 0),
+            (true, false, false, 0),
+        ] {
+            let signs = Signs::new();
+            if asked {
+                signs.leaving.lock().insert("a".to_owned());
+            }
+            let _in_flight = in_flight.then(|| InFlight::start(&signs.in_flight));
+            let heard = AtomicUsize::new(0);
+            let data = vec![Value::BulkString(b"a".to_vec()), Value::Int(0)];
+            signs.take(PushInfo { kind: PushKind::SUnsubscribe, data }, &|_| {
+                heard.fetch_add(1, Ordering::Relaxed);
+            });
+            assert_eq!(signs.closed.is_cancelled(), is_useless, "asked {asked}, in flight {in_flight}");
+            assert_eq!(heard.into_inner(), ended, "asked {asked}, in flight {in_flight}");
+        }
     }
 }

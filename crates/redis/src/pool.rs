@@ -1,40 +1,29 @@
 //! A pool of connections for what blocks and for scans, so that publishing never waits behind them.
 
 use deadpool_redis::{Manager, PoolError, Runtime};
+use parking_lot::Mutex;
 use redis::AsyncConnectionConfig;
 use tokio::time::timeout;
 
-use crate::{Keys, Patience, RedisError, Settings};
+use crate::address::Address;
+use crate::dialect::Dialect;
+use crate::whereabouts::Whereabouts;
+use crate::{Keys, Patience, RedisError};
 
-/// Connections that are opened when they are needed.
-pub struct Pool {
-    pool: deadpool_redis::Pool,
+/// Connections to one master, opened when they are needed.
+pub(crate) struct Pool {
+    whereabouts: Whereabouts,
+    dialect: Dialect,
     patience: Patience,
     keys: Keys,
+    /// The pool to where the master was last.
+    current: Mutex<Option<(Address, deadpool_redis::Pool)>>,
 }
 
 impl Pool {
     /// An empty pool. One caller more than `patience.pool` waits for a connection.
-    ///
-    /// # Errors
-    /// [`RedisError::Address`].
-    pub fn new(settings: &Settings) -> Result<Self, RedisError> {
-        let patience = settings.patience;
-        let address = |error: &dyn std::fmt::Display| RedisError::Address(error.to_string());
-        let info = settings.client()?.get_connection_info().clone();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(patience.connect))
-            .set_response_timeout(Some(patience.response));
-        let manager = Manager::new_with_config(info, config).map_err(|error| address(&error))?;
-        let pool = deadpool_redis::Pool::builder(manager)
-            .max_size(patience.pool)
-            .wait_timeout(Some(patience.response))
-            .create_timeout(Some(patience.connect))
-            .recycle_timeout(Some(patience.ping_timeout)) // a connection that died silently is replaced
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| address(&error))?;
-        Ok(Self { pool, patience, keys: Keys::new(&settings.prefix) })
+    pub(crate) fn new(whereabouts: Whereabouts, dialect: Dialect, patience: Patience, keys: Keys) -> Self {
+        Self { whereabouts, dialect, patience, keys, current: Mutex::new(None) }
     }
 
     /// The pub/sub names with our prefix that somebody is subscribed to on this server, in no order.
@@ -42,20 +31,57 @@ impl Pool {
     ///
     /// # Errors
     /// [`RedisError::Unavailable`] when no connection is free or Redis does not answer in time.
-    pub async fn subscribed_names(&self) -> Result<Vec<Vec<u8>>, RedisError> {
+    pub(crate) async fn subscribed_names(&self) -> Result<Vec<Vec<u8>>, RedisError> {
         let ask = async {
-            let mut connection = self.pool.get().await.map_err(understand)?;
+            let mut connection = self.pool()?.get().await.map_err(understand)?;
             let mut command = redis::cmd("PUBSUB");
-            command.arg("CHANNELS").arg(self.keys.pattern());
+            command.arg(self.dialect.list()).arg(self.keys.pattern());
             command.query_async::<Vec<Vec<u8>>>(&mut connection).await.map_err(RedisError::from)
         };
         let late = |_| RedisError::unavailable("no answer in time");
         timeout(self.patience.response, ask).await.map_err(late)?
     }
 
-    /// Closes the connections; afterwards nothing is answered.
-    pub fn close(&self) {
-        self.pool.close();
+    /// Closes the connections; who waits for one gets an error.
+    pub(crate) fn close(&self) {
+        if let Some((_, pool)) = self.current.lock().take() {
+            pool.close();
+        }
+    }
+
+    /// The pool to where the master is now.
+    fn pool(&self) -> Result<deadpool_redis::Pool, RedisError> {
+        let unknown = || RedisError::unavailable("it is not known yet where the master is");
+        let address = self.whereabouts.now().ok_or_else(unknown)?;
+        let mut current = self.current.lock();
+        if let Some((built_for, pool)) = &*current
+            && *built_for == address
+        {
+            return Ok(pool.clone());
+        }
+        let pool = self.build(&address)?;
+        if let Some((_, former)) = current.replace((address, pool.clone())) {
+            former.close();
+        }
+        Ok(pool)
+    }
+
+    fn build(&self, address: &Address) -> Result<deadpool_redis::Pool, RedisError> {
+        let patience = &self.patience;
+        let wrong = |error: &dyn std::fmt::Display| RedisError::Address(error.to_string());
+        let info = address.client()?.get_connection_info().clone();
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(patience.connect))
+            .set_response_timeout(Some(patience.response));
+        let manager = Manager::new_with_config(info, config).map_err(|error| wrong(&error))?;
+        deadpool_redis::Pool::builder(manager)
+            .max_size(patience.pool)
+            .wait_timeout(Some(patience.response))
+            .create_timeout(Some(patience.connect))
+            .recycle_timeout(Some(patience.ping_timeout)) // a connection that died silently is replaced
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| wrong(&error))
     }
 }
 

@@ -7,22 +7,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use redis::{Client, Pipeline, Value};
-use tokio::time::{Instant, sleep, timeout};
+use redis::{Pipeline, Value};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::backoff::Backoff;
+use crate::dialect::Dialect;
 use crate::link::Link;
 use crate::task::Task;
-use crate::{Patience, RedisError, Settings};
+use crate::whereabouts::Whereabouts;
+use crate::{Patience, RedisError};
 
 /// Bytes that may wait for answers, all callers together. What goes beyond is refused at once as
 /// unavailable, save that one batch always goes.
 const WAITING_BYTES: usize = 64 << 20;
 
 /// Publishes on one Redis.
-pub struct Publisher {
+pub(crate) struct Publisher {
     shared: Arc<Shared>,
-    patience: Patience,
+    dialect: Dialect,
     supervisor: Task,
 }
 
@@ -41,23 +43,25 @@ struct Room<'a> {
 impl Publisher {
     /// Starts to reach Redis, and tells `heard` whenever that works or not; it starts as not. Must be
     /// called inside a tokio runtime.
-    ///
-    /// # Errors
-    /// [`RedisError::Address`].
-    pub fn start(
-        settings: &Settings,
+    pub(crate) fn start(
+        whereabouts: Whereabouts,
+        dialect: Dialect,
+        patience: Patience,
         heard: impl Fn(bool) + Send + Sync + 'static,
-    ) -> Result<Self, RedisError> {
-        let client = settings.client()?;
+    ) -> Self {
         let shared = Arc::new(Shared { link: Mutex::new(None), waiting_bytes: AtomicUsize::new(0) });
-        let supervisor = Task::spawn(supervise(client, settings.patience, Arc::clone(&shared), heard));
-        Ok(Self { shared, patience: settings.patience, supervisor })
+        let supervisor = Task::spawn(supervise(whereabouts, patience, Arc::clone(&shared), heard));
+        Self { shared, dialect, supervisor }
     }
 
     /// Publishes messages (pub/sub name, payload) in this order, in one round trip; one result for
     /// each. How much goes at once is the caller's to bound.
-    pub async fn publish(&self, messages: &[(String, impl AsRef<[u8]>)]) -> Vec<Result<(), RedisError>> {
-        match timeout(self.patience.response, self.send(messages)).await {
+    pub(crate) async fn publish(
+        &self,
+        messages: &[(impl AsRef<str>, impl AsRef<[u8]>)],
+        until: Instant,
+    ) -> Vec<Result<(), RedisError>> {
+        match timeout_at(until, self.send(messages)).await {
             Ok(Ok(answers)) => answers.into_iter().map(understand).collect(),
             Ok(Err(error)) => vec![Err(error); messages.len()],
             Err(_) => vec![Err(RedisError::unavailable("no answer in time")); messages.len()],
@@ -65,19 +69,19 @@ impl Publisher {
     }
 
     /// Closes the connection and waits until the supervisor has ended.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         self.supervisor.stop().await;
         *self.shared.link.lock() = None;
     }
 
-    async fn send(&self, messages: &[(String, impl AsRef<[u8]>)]) -> Result<Vec<Value>, RedisError> {
+    async fn send(&self, messages: &[(impl AsRef<str>, impl AsRef<[u8]>)]) -> Result<Vec<Value>, RedisError> {
         let link = self.shared.link.lock().clone();
         let link = link.ok_or_else(|| RedisError::unavailable("Redis is not heard"))?;
-        let bytes = messages.iter().map(|(name, payload)| name.len() + payload.as_ref().len()).sum();
+        let bytes = messages.iter().map(|(name, payload)| name.as_ref().len() + payload.as_ref().len()).sum();
         let _room = Room::take(&self.shared.waiting_bytes, bytes)?;
         let mut pipeline = Pipeline::with_capacity(messages.len());
         for (name, payload) in messages {
-            pipeline.cmd("PUBLISH").arg(name).arg(payload.as_ref());
+            pipeline.cmd(self.dialect.publish()).arg(name.as_ref()).arg(payload.as_ref());
         }
         let mut connection = link.connection.clone();
         // Raw answers: a message that is refused harms no other.
@@ -113,7 +117,12 @@ fn understand(answer: Value) -> Result<(), RedisError> {
 }
 
 /// Keeps a connection up until it is dropped.
-async fn supervise(client: Client, patience: Patience, shared: Arc<Shared>, heard: impl Fn(bool)) {
+async fn supervise(
+    mut whereabouts: Whereabouts,
+    patience: Patience,
+    shared: Arc<Shared>,
+    heard: impl Fn(bool),
+) {
     let set = |link: Option<Arc<Link>>| {
         let is_heard = link.is_some();
         let former = std::mem::replace(&mut *shared.link.lock(), link);
@@ -123,11 +132,15 @@ async fn supervise(client: Client, patience: Patience, shared: Arc<Shared>, hear
     };
     let mut backoff = Backoff::new(patience.backoff);
     loop {
-        match Link::open(&client, &patience, |_, _| {}).await {
+        match Link::open(&mut whereabouts, &patience, |_| {}).await {
             Ok(link) => {
                 let (link, opened) = (Arc::new(link), Instant::now());
                 set(Some(Arc::clone(&link)));
-                let why = link.watch(&patience, |heard| set(heard.then(|| Arc::clone(&link)))).await;
+                let watching = link.watch(&patience, |heard| set(heard.then(|| Arc::clone(&link))));
+                let why = tokio::select! {
+                    why = watching => why,
+                    () = whereabouts.moved() => RedisError::unavailable("the master is another server now"),
+                };
                 set(None);
                 backoff.lived(opened.elapsed());
                 tracing::warn!(%why, "the connection for publishing is lost");

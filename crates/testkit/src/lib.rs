@@ -10,6 +10,8 @@ mod poll;
 mod port;
 mod process;
 mod redis;
+mod redis_cluster;
+mod sentinel;
 pub mod tools;
 
 pub use nginx::Nginx;
@@ -18,3 +20,5 @@ pub use poll::{eventually, eventually_async};
 pub use port::free_port;
 pub use process::{Process, run};
 pub use redis::RedisServer;
+pub use redis_cluster::RedisCluster;
+pub use sentinel::{MASTER, SentinelSet};

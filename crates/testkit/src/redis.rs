@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct RedisServer {
     process: Process,
     port: u16,
+    arguments: Vec<String>,
     folder: TempDir,
 }
 
@@ -29,8 +30,21 @@ impl RedisServer {
     /// # Errors
     /// When `redis-server` is not there.
     pub fn start() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Starts one with more arguments, such as `["--maxmemory", "50mb"]`; it keeps them.
+    ///
+    /// # Panics
+    /// When it does not answer in time.
+    ///
+    /// # Errors
+    /// When `redis-server` is not there.
+    pub fn start_with(arguments: &[&str]) -> Result<Self> {
         let (port, folder) = (free_port(), tempfile::tempdir()?);
-        let mut server = Self { process: launch(port, &folder)?, port, folder };
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let process = launch(port, &arguments, &folder)?;
+        let mut server = Self { process, port, arguments, folder };
         server.wait_for_pong();
         Ok(server)
     }
@@ -64,7 +78,7 @@ impl RedisServer {
     /// When `redis-server` is not there any more.
     pub fn start_again(&mut self) -> Result<()> {
         self.stop();
-        self.process = launch(self.port, &self.folder)?;
+        self.process = launch(self.port, &self.arguments, &self.folder)?;
         self.wait_for_pong();
         Ok(())
     }
@@ -86,7 +100,7 @@ impl RedisServer {
     }
 }
 
-fn launch(port: u16, folder: &TempDir) -> Result<Process> {
+fn launch(port: u16, arguments: &[String], folder: &TempDir) -> Result<Process> {
     let mut command = Command::new("redis-server");
     command
         .args([
@@ -98,9 +112,12 @@ fn launch(port: u16, folder: &TempDir) -> Result<Process> {
             "",
             "--appendonly",
             "no",
+            "--repl-diskless-sync-delay",
+            "0", // the default makes a replica wait for 5 s
             "--dir",
         ])
-        .arg(folder.path());
+        .arg(folder.path())
+        .args(arguments);
     Process::start("redis-server", &mut command, &folder.path().join("redis.log"), None)
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::Subcommand;
-use tidegate_gateway::settings::{Settings, reference};
+use tidegate_gateway::settings::{List, Settings, reference};
 
 use crate::exit::Exit;
 use crate::print;
@@ -40,6 +40,12 @@ fn show(mut settings: Settings) -> Result<String, Exit> {
     settings.auth.hmac_secret = settings.auth.hmac_secret.and_then(|_| hidden());
     settings.server.admin_key = settings.server.admin_key.and_then(|_| hidden());
     settings.redis.url = settings.redis.url.map(|url| without_password(&url));
+    let hide = |urls: &mut List| urls.0.iter_mut().for_each(|url| *url = without_password(url));
+    hide(&mut settings.redis.cluster);
+    if let Some(sentinel) = &mut settings.redis.sentinel {
+        hide(&mut sentinel.nodes);
+        sentinel.password = sentinel.password.take().and_then(|_| hidden());
+    }
     toml::to_string(&settings).map_err(|error| Exit::failed(anyhow!("cannot write the settings: {error}")))
 }
 

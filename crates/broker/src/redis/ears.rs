@@ -1,4 +1,4 @@
-//! What one Redis shard says, on its way into the lanes.
+//! What Redis says, on its way into the lanes.
 //!
 //! Called from the feed's own tasks, so nothing here waits. What cannot be delivered is counted,
 //! and said in the log once a minute.
@@ -11,7 +11,7 @@ use tidegate_core::ChannelName;
 use tidegate_protocol::Envelope;
 use tidegate_redis::{FeedSink, Keys, RedisError};
 
-use super::health::Health;
+use crate::Shard;
 use crate::counters::Counters;
 use crate::lanes::Lanes;
 use crate::log_pace::LogPace;
@@ -19,11 +19,10 @@ use crate::log_pace::LogPace;
 /// What an envelope may add to its payload. Above, not even the envelope is looked at.
 const ENVELOPE_ROOM: usize = 64 << 10;
 
-/// Hears one shard.
+/// Hears all shards.
 pub(super) struct Ears {
     keys: Keys,
     lanes: Arc<Lanes>,
-    health: Arc<Health>,
     max_event_bytes: usize,
     counters: Arc<Counters>,
     oversized: LogPace,
@@ -35,21 +34,11 @@ impl Ears {
     pub(super) fn new(
         keys: Keys,
         lanes: Arc<Lanes>,
-        health: Arc<Health>,
         max_event_bytes: usize,
         counters: Arc<Counters>,
     ) -> Self {
         let (oversized, unknown_envelopes, unknown_channels) = Default::default();
-        Self {
-            keys,
-            lanes,
-            health,
-            max_event_bytes,
-            counters,
-            oversized,
-            unknown_envelopes,
-            unknown_channels,
-        }
+        Self { keys, lanes, max_event_bytes, counters, oversized, unknown_envelopes, unknown_channels }
     }
 
     fn refuse_size(&self, channel: &ChannelName, bytes: usize) {
@@ -86,13 +75,30 @@ impl FeedSink for Ears {
         }
     }
 
-    fn up(&self, link: u64) {
-        self.health.feed_is_up(link);
+    fn up(&self, shard: u16, link: u64) {
+        let counters = self.counters.shard(Shard(shard));
+        counters.reconnects.store(link - 1, Ordering::Relaxed);
+        counters.up.store(true, Ordering::Relaxed);
+        self.lanes.up(Shard(shard));
     }
 
-    fn down(&self, why: &RedisError) {
-        tracing::warn!(%why, "Redis is not heard");
-        self.health.feed_is_down();
+    fn down(&self, shard: u16, why: &RedisError) {
+        tracing::warn!(shard, %why, "Redis is not heard");
+        self.counters.shard(Shard(shard)).up.store(false, Ordering::Relaxed);
+        self.lanes.down(Shard(shard));
+    }
+
+    fn gap(&self, name: &str) {
+        if let Some(channel) = self.keys.parse(name.as_bytes())
+            && let Ok(channel) = ChannelName::parse_any(channel)
+        {
+            self.lanes.gap(channel);
+        }
+    }
+
+    fn gone(&self, shard: u16) {
+        self.counters.forget(Shard(shard));
+        self.lanes.down(Shard(shard));
     }
 }
 
@@ -105,7 +111,7 @@ fn counted(counter: &AtomicU64, pace: &LogPace) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{EventQueue, News, QueueLimits, Shard};
+    use crate::{EventQueue, News, QueueLimits};
     use tidegate_core::{Event, Payload};
     use tidegate_redis::Prefix;
 
@@ -113,10 +119,9 @@ mod tests {
 
     fn ears() -> (Ears, Arc<EventQueue>) {
         let queue = Arc::new(EventQueue::new(QueueLimits::default()));
-        let counters = Arc::new(Counters::new(1));
+        let counters = Arc::new(Counters::default());
         let lanes = Arc::new(Lanes::new(vec![Arc::clone(&queue)], Arc::clone(&counters)));
-        let health = Arc::new(Health::new(Shard(0), Arc::clone(&lanes), Arc::clone(&counters)));
-        (Ears::new(Keys::new(&Prefix::default()), lanes, health, MAX, counters), queue)
+        (Ears::new(Keys::new(&Prefix::default()), lanes, MAX, counters), queue)
     }
 
     fn event(bytes: usize) -> Event {
@@ -155,30 +160,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn up_needs_both_ways_and_down_only_one() {
+    async fn shards_come_fall_silent_and_go() {
         let (ears, queue) = ears();
-        let (up, down) = (News::Up(Shard(0)), News::Down(Shard(0)));
         let why = RedisError::Unavailable("gone".into());
-        let steps: [(&dyn Fn(), Option<&News>); 6] = [
-            (&|| ears.up(1), None),
-            (&|| ears.health.publisher_is(true), Some(&up)),
-            (&|| ears.down(&why), Some(&down)),
-            (&|| ears.health.publisher_is(false), None),
-            (&|| ears.up(2), None),
-            (&|| ears.health.publisher_is(true), Some(&up)),
-        ];
-        for (number, (step, expected)) in steps.into_iter().enumerate() {
-            step();
-            let mut news = Vec::new();
-            if expected.is_some() {
-                queue.take(9, &mut news).await;
-            } else {
-                ears.message(b"tg:{end}", Vec::new()); // so that there is something to take
-                queue.take(9, &mut news).await;
-                news.pop();
-            }
-            assert_eq!(news.first(), expected, "step {number}");
-        }
-        assert_eq!(ears.counters.shards[0].reconnects.load(Ordering::Relaxed), 1);
+        assert!(!ears.counters.is_up(), "nothing is known yet");
+        ears.up(0, 1);
+        ears.up(4, 3);
+        assert!(ears.counters.is_up());
+        ears.down(4, &why);
+        assert!(!ears.counters.is_up());
+        ears.gone(4);
+        assert!(ears.counters.is_up(), "what is no part of the Cluster is not missed");
+        let known: Vec<_> = ears.counters.shards().into_iter().map(|(shard, _)| shard).collect();
+        assert_eq!(known, [Shard(0)]);
+        ears.gap("tg:{a}");
+        ears.gap("other");
+        let mut news = Vec::new();
+        queue.take(9, &mut news).await;
+        // Down again says nothing new.
+        let expected = [News::Up(Shard(0)), News::Down(Shard(4)), News::Gap("a".parse().unwrap())];
+        assert_eq!(news, expected);
     }
 }

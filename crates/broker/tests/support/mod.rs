@@ -21,17 +21,20 @@ pub(crate) struct Node<B> {
 }
 
 impl<B: Broker> Node<B> {
-    /// A node with `lanes` lanes that has heard that its broker is up.
+    /// A node with `lanes` lanes that has heard that all `shards` of its broker are up.
     pub(crate) async fn start(
         lanes: usize,
         limits: QueueLimits,
+        shards: usize,
         broker: impl AsyncFnOnce(Vec<Arc<EventQueue>>) -> B,
     ) -> Self {
         let lanes: Vec<_> = (0..lanes).map(|_| Arc::new(EventQueue::new(limits))).collect();
         let broker = broker(lanes.clone()).await;
         let node = Self { broker, lanes };
         for lane in 0..node.lanes.len() {
-            assert!(matches!(node.next_on(lane).await, News::Up(_)), "the first news is that it is up");
+            for _ in 0..shards {
+                assert!(matches!(node.next_on(lane).await, News::Up(_)), "the first news is that it is up");
+            }
         }
         node
     }
@@ -86,11 +89,12 @@ impl<B: Broker> Node<B> {
         self.broker.subscribe(names(channels)).await.expect("subscribed");
     }
 
-    /// Unsubscribes, and waits until it is done: requests keep their order, so a subscription that
-    /// is confirmed later says so.
+    /// Unsubscribes, and waits until it is done: requests to a shard keep their order, so a subscription
+    /// that is confirmed later says so. So many names are on every shard.
     pub(crate) async fn unsubscribe(&self, channels: &[&str]) {
         self.broker.unsubscribe(names(channels)).await;
-        self.subscribe(&["after-unsubscribe"]).await;
+        let later: Vec<String> = (0..20).map(|n| format!("after-unsubscribe:{n}")).collect();
+        self.subscribe(&later.iter().map(String::as_str).collect::<Vec<_>>()).await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tidegate_broker::{Broker, BrokerError, Counters, MemoryBroker, RedisBroker};
+use tidegate_broker::{Broker, BrokerError, Counters, MemoryBroker, RedisBroker, Shard};
 use tidegate_core::{ChannelName, Event, Position};
 use tidegate_metrics::{IntCounter, Metrics};
 
@@ -25,7 +25,7 @@ impl AnyBroker {
 
     /// Whether every shard is heard.
     pub(super) fn is_up(&self) -> bool {
-        self.counters().shards.iter().all(|shard| shard.up.load(Ordering::Relaxed))
+        self.counters().is_up()
     }
 
     /// Ends its connections, and waits for that.
@@ -45,7 +45,8 @@ impl AnyBroker {
         catch_up(&metrics.dropped("unknown_channel"), count(&counters.unknown_channels));
         catch_up(&metrics.dropped("queue_full"), count(&counters.queue_full));
         if let Self::Redis(_) = self {
-            for (number, shard) in (0..).zip(&counters.shards) {
+            metrics.forget_redis_shards(); // a Cluster's come and go
+            for (Shard(number), shard) in counters.shards() {
                 metrics.redis_up(number).set(i64::from(shard.up.load(Ordering::Relaxed)));
                 catch_up(&metrics.redis_reconnects(number), count(&shard.reconnects));
             }

@@ -99,8 +99,9 @@ impl Lane {
                     }
                 }
                 News::Gap(channel) => {
-                    // Live events have no position to repair from: the queue has counted them.
-                    tracing::warn!(%channel, "events of a channel were dropped: the node cannot keep up");
+                    // Live events have no position to repair from. What the queue dropped it has counted
+                    // and said; what a moved slot lost nobody can count.
+                    tracing::debug!(%channel, "events of a channel may be missing");
                 }
                 // Subscriptions stay as they are; live events of the time between are lost by nature.
                 News::Up(_) | News::Down(_) => {}

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use tidegate_broker::RedisSettings;
+use tidegate_broker::{RedisSettings, SentinelTopology, Topology};
 use tidegate_core::access::{Access, Allow, Authoriser, Hs256, Namespaces, Rules};
 use tidegate_core::{Limits, OutboxLimits, namespace_is_valid};
 
@@ -108,11 +108,33 @@ impl Settings {
     }
 
     fn redis(&self) -> Result<Option<RedisSettings>, SettingsError> {
-        let Some(url) = &self.redis.url else { return Ok(None) };
-        let prefix = self.redis.prefix.clone().try_into();
+        let redis = &self.redis;
+        let topology = match (&redis.url, &redis.cluster.0[..], &redis.sentinel) {
+            (None, [], None) => return Ok(None),
+            (Some(url), [], None) => Topology::Standalone(url.clone()),
+            (None, nodes @ [_, ..], None) => Topology::Cluster(nodes.to_vec()),
+            (None, [], Some(sentinel)) => Topology::Sentinel(SentinelTopology {
+                nodes: sentinel.nodes.0.clone(),
+                master: sentinel.master.clone(),
+                username: sentinel.username.clone(),
+                password: sentinel.password.clone(),
+                database: sentinel.database.into(),
+            }),
+            (url, nodes, sentinel) => {
+                let given = [
+                    ("redis.url", url.is_some()),
+                    ("redis.cluster", !nodes.is_empty()),
+                    ("redis.sentinel", sentinel.is_some()),
+                ];
+                let given: Vec<_> =
+                    given.iter().filter(|(_, is_given)| *is_given).map(|(key, _)| *key).collect();
+                return error(format!("{} are given: only one of them can be", given.join(" and ")));
+            }
+        };
+        let prefix = redis.prefix.clone().try_into();
         let prefix = prefix.map_err(|e| SettingsError(format!("redis.prefix: {e}")))?;
-        let settings = RedisSettings { prefix, ..RedisSettings::new(url) };
-        settings.check().map_err(|e| SettingsError(format!("redis.url: {e}")))?;
+        let settings = RedisSettings { prefix, ..topology.into() };
+        settings.check().map_err(|e| SettingsError(e.to_string()))?;
         Ok(Some(settings))
     }
 

@@ -15,6 +15,13 @@ enum Written {
     Many(Vec<String>),
 }
 
+impl List {
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl From<Written> for List {
     fn from(written: Written) -> Self {
         match written {

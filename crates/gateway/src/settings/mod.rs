@@ -23,7 +23,9 @@ pub use list::List;
 pub use load::{LoadError, Sources};
 pub use namespaces::NamespaceSettings;
 pub use reference::reference;
-pub use sections::{AuthSettings, LimitsSettings, LogFormat, RedisSection, ServerSettings, Undeclared};
+pub use sections::{
+    AuthSettings, LimitsSettings, LogFormat, RedisSection, SentinelSection, ServerSettings, Undeclared,
+};
 pub use units::{Size, Span};
 
 /// All settings of a node. Every field has a default: an empty file is a valid one.

@@ -22,6 +22,13 @@ pub fn reference() -> String {
             let _ = write!(page, "\n## [{section}]\n\n{description}\n\n");
             let below = schema::resolve(part, &whole);
             table(&mut page, below, &defaults[section]);
+            for (name, part) in properties(below) {
+                let inner = schema::resolve(part, &whole);
+                if inner["properties"].is_object() {
+                    let _ = write!(page, "\n### [{section}.{name}]\n\n{}\n\n", text(inner, "description"));
+                    table(&mut page, inner, &Value::Null);
+                }
+            }
         }
     }
     page
@@ -68,6 +75,7 @@ fn kind(property: &Value) -> String {
         (_, "string") => "text".to_owned(),
         (_, "integer") => "number".to_owned(),
         (_, "boolean") => "`true`, `false`".to_owned(),
+        (_, "any") => "section".to_owned(),
         (_, other) => other.to_owned(),
     }
 }

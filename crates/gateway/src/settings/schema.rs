@@ -10,8 +10,9 @@ pub(super) fn whole() -> Value {
     schema_for!(Settings).to_value()
 }
 
-/// The schema behind a reference.
+/// The schema behind a reference, or behind what may be absent.
 pub(super) fn resolve<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
+    let schema = schema["anyOf"].as_array().and_then(|options| options.first()).unwrap_or(schema);
     let reference = schema["$ref"].as_str().and_then(|r| r.strip_prefix('#'));
     reference.and_then(|pointer| root.pointer(pointer)).unwrap_or(schema)
 }

@@ -52,18 +52,44 @@ pub enum LogFormat {
     Json,
 }
 
-/// The broker.
+/// The Redis between the nodes: at most one of `url`, `cluster` and `sentinel`. Without any, one node works
+/// alone, from memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RedisSection {
     /// A standalone Redis: `redis://host:6379`, `redis://:password@host:6379/0`, `rediss://…` for
-    /// TLS (the system's certificates are trusted, or those in `SSL_CERT_FILE`). Absent: one node works
-    /// alone, from memory.
+    /// TLS (the system's certificates are trusted, or those in `SSL_CERT_FILE`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// A Redis Cluster (7.0 or later): the URLs of some of its nodes, from which the others are learnt. User,
+    /// password and TLS of the first are used for all. Backends publish with `SPUBLISH`.
+    #[serde(skip_serializing_if = "List::is_empty")]
+    pub cluster: List,
     /// What stands before the colon of all keys and channels: `tg` gives `tg:{chat:42}`. Lower case
     /// letters, digits and `_`, at most 16, a letter first.
     pub prefix: String,
+    /// A master with replicas that Sentinels look after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentinel: Option<SentinelSection>,
+}
+
+/// A master with replicas that Sentinels look after. The node follows it through failovers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SentinelSection {
+    /// The Sentinels: `redis://host:26379`, with their own user and password if they have some. With
+    /// `rediss://` the servers are spoken to over TLS, too.
+    pub nodes: List,
+    /// The name the Sentinels know the master by.
+    pub master: String,
+    /// The user of the servers themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The password of the servers themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// The database of the servers.
+    pub database: u32,
 }
 
 /// Who may come in.
@@ -131,7 +157,7 @@ impl Default for ServerSettings {
 
 impl Default for RedisSection {
     fn default() -> Self {
-        Self { url: None, prefix: "tg".into() }
+        Self { url: None, cluster: List::default(), prefix: "tg".into(), sentinel: None }
     }
 }
 

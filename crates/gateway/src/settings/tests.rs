@@ -93,6 +93,9 @@ fn contradictions_are_refused_with_what_to_do() {
         ("[server]\nadmin_key = \"\"", "server.admin_key must have at least 16 bytes, this one has 0"),
         ("[auth]\nhmac_secret = \"short\"", "auth.hmac_secret must have at least 32 bytes, this one has 5"),
         ("[redis]\nurl = \"http://x\"", "redis"),
+        ("[redis]\nurl = \"redis://x\"\ncluster = [\"redis://y\"]", "redis.url and redis.cluster are given"),
+        ("[redis]\ncluster = [\"y:1\"]", "redis.cluster: redis://host:6379"),
+        ("[redis.sentinel]\nnodes = [\"redis://y\"]", "redis.sentinel.master is empty"),
         ("[redis]\nurl = \"redis://x\"\nprefix = \"Bad-\"", "prefix"),
         ("[limits]\nevent = \"0B\"", "limits.event must be between"),
         ("[namespaces.\"a:b\"]\npublish = \"anyone\"", "namespaces.a:b"),
@@ -110,6 +113,8 @@ fn the_reference_names_every_key_with_its_default() {
         "| `drain` | duration | `\"20s\"` |",
         "| `event` | size | `\"256KiB\"` |",
         "## [namespaces.NAME]",
+        "### [redis.sentinel]",
+        "| `master` | text |",
         "| `publish` | `\"anyone\"`, `\"granted\"`, `\"nobody\"` |",
         "| `undeclared` | `\"default\"`, `\"refuse\"` | `\"default\"` |",
     ] {

@@ -5,14 +5,12 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use futures_util::future::join_all;
-use redis::aio::MultiplexedConnection;
 use tokio::sync::oneshot;
 
+use super::commands::{subscribe, unsubscribe};
 use crate::RedisError;
-
-/// Names in one command.
-const BATCH: usize = 512;
+use crate::dialect::Dialect;
+use crate::link::Link;
 
 /// A caller's wish.
 pub(super) enum Request {
@@ -84,6 +82,13 @@ impl Subscriptions {
         self.wanted.iter().cloned().collect()
     }
 
+    /// Redis has ended these by itself, or refuses them as another node's. Returns those that were
+    /// wanted; they are not any more.
+    pub(super) fn ended(&mut self, mut names: Vec<String>) -> Vec<String> {
+        names.retain(|name| self.wanted.remove(name));
+        names
+    }
+
     /// These were subscribed on a new connection; what nobody wants any more is cleaned up.
     pub(super) fn resubscribed(&mut self, names: Vec<String>) {
         self.stale = names.into_iter().filter(|name| !self.wanted.contains(name)).collect();
@@ -137,26 +142,26 @@ impl Subscriptions {
 
 impl Step {
     /// Asks Redis.
-    pub(super) async fn run(self, connection: MultiplexedConnection) -> Done {
+    pub(super) async fn run(self, link: &Link, dialect: Dialect) -> Done {
         match self {
             Self::Unsubscribe(names) => {
-                if let Err(error) = unsubscribe(&connection, &names).await {
-                    // A lost connection has no subscriptions; nothing else ever refused.
-                    tracing::debug!(%error, "UNSUBSCRIBE failed");
+                if let Err(error) = unsubscribe(link, dialect, &names).await {
+                    // A lost connection has no subscriptions; a slot that has moved neither.
+                    tracing::debug!(%error, "unsubscribing failed");
                 }
                 Done::Unsubscribed
             }
             Self::Subscribe { requests, missing } => {
-                let all = subscribe(&connection, &missing).await;
+                let all = subscribe(link, dialect, &missing).await;
                 let are_several = requests.len() > 1;
                 let mut results = Vec::with_capacity(requests.len());
                 for request in requests {
-                    let result = match &all {
+                    let result = match all.of(&request.names) {
                         // One caller's name may have been refused: the others shall not suffer.
                         Err(RedisError::Refused(_)) if are_several => {
-                            subscribe(&connection, &request.names).await
+                            subscribe(link, dialect, &request.names).await.of(&request.names)
                         }
-                        other => other.clone(),
+                        other => other,
                     };
                     results.push((request, result));
                 }
@@ -164,26 +169,6 @@ impl Step {
             }
         }
     }
-}
-
-/// Subscribes to all names, in one round trip.
-pub(super) async fn subscribe(
-    connection: &MultiplexedConnection,
-    names: &[String],
-) -> Result<(), RedisError> {
-    let commands = names.chunks(BATCH).map(|batch| {
-        let mut connection = connection.clone();
-        async move { connection.subscribe(batch).await }
-    });
-    Ok(join_all(commands).await.into_iter().collect::<Result<(), _>>()?)
-}
-
-async fn unsubscribe(connection: &MultiplexedConnection, names: &[String]) -> Result<(), RedisError> {
-    let commands = names.chunks(BATCH).map(|batch| {
-        let mut connection = connection.clone();
-        async move { connection.unsubscribe(batch).await }
-    });
-    Ok(join_all(commands).await.into_iter().collect::<Result<(), _>>()?)
 }
 
 #[cfg(test)]

@@ -6,14 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::OptionFuture;
-use redis::Client;
-use tokio::sync::mpsc;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
-use super::requests::{Request, Subscriptions, subscribe};
-use super::{FeedSink, REQUESTS};
+use super::commands::subscribe;
+use super::requests::{Request, Subscriptions};
+use super::{Ears, REQUESTS};
 use crate::backoff::Backoff;
-use crate::link::Link;
+use crate::dialect::Dialect;
+use crate::link::{Heard, Link};
+use crate::whereabouts::Whereabouts;
 use crate::{Patience, RedisError};
 
 /// Time between two log lines of one outage.
@@ -21,7 +24,8 @@ const LOG_PACE: Duration = Duration::from_secs(10);
 
 /// The supervisor of one feed.
 pub(super) struct Supervisor<S> {
-    client: Client,
+    whereabouts: Whereabouts,
+    dialect: Dialect,
     patience: Patience,
     voice: Arc<Voice<S>>,
     inbox: mpsc::Receiver<Request>,
@@ -30,22 +34,32 @@ pub(super) struct Supervisor<S> {
     links: u64,
 }
 
-/// Tells callers and sink whether Redis is heard.
+/// Tells callers and ears whether Redis is heard.
 struct Voice<S> {
-    sink: Arc<S>,
+    ears: Arc<S>,
     heard: Arc<AtomicBool>,
 }
 
-impl<S: FeedSink> Supervisor<S> {
+/// Subscriptions that Redis has ended by itself, on their way from the connection's task.
+#[derive(Default)]
+struct Ended {
+    /// Bounded by what was subscribed.
+    names: Mutex<Vec<String>>,
+    some: Notify,
+}
+
+impl<S: Ears> Supervisor<S> {
     pub(super) fn new(
-        client: Client,
+        whereabouts: Whereabouts,
+        dialect: Dialect,
         patience: Patience,
-        sink: Arc<S>,
+        ears: Arc<S>,
         heard: Arc<AtomicBool>,
         inbox: mpsc::Receiver<Request>,
     ) -> Self {
-        let voice = Arc::new(Voice { sink, heard });
-        Self { client, patience, voice, inbox, subscriptions: Subscriptions::default(), links: 0 }
+        let voice = Arc::new(Voice { ears, heard });
+        let subscriptions = Subscriptions::default();
+        Self { whereabouts, dialect, patience, voice, inbox, subscriptions, links: 0 }
     }
 
     /// Runs until it is dropped.
@@ -54,11 +68,11 @@ impl<S: FeedSink> Supervisor<S> {
         let mut logged: Option<Instant> = None;
         loop {
             match self.open().await {
-                Ok(link) => {
+                Ok((link, ended)) => {
                     let opened = Instant::now();
                     self.links += 1;
                     logged = None;
-                    let why = self.serve(link).await;
+                    let why = self.serve(link, &ended).await;
                     self.voice.down(&why);
                     self.subscriptions.refuse_pending();
                     backoff.lived(opened.elapsed());
@@ -75,59 +89,93 @@ impl<S: FeedSink> Supervisor<S> {
     }
 
     /// Connects and subscribes to all that is wanted.
-    async fn open(&mut self) -> Result<Link, RedisError> {
-        let sink = Arc::clone(&self.voice.sink);
-        let hear = move |channel: &[u8], payload: Vec<u8>| sink.message(channel, payload);
-        let opening = Link::open(&self.client, &self.patience, hear);
+    async fn open(&mut self) -> Result<(Link, Arc<Ended>), RedisError> {
+        let ended = Arc::new(Ended::default());
+        let (ears, ending) = (Arc::clone(&self.voice.ears), Arc::clone(&ended));
+        let hear = move |heard: Heard<'_>| match heard {
+            Heard::Message(channel, payload) => ears.message(channel, payload),
+            Heard::Ended(name) => ending.push(name),
+        };
+        let opening = Link::open(&mut self.whereabouts, &self.patience, hear);
         let link = refusing(&mut self.inbox, &mut self.subscriptions, opening).await?;
         let names = self.subscriptions.wanted();
         let subscribing = async {
             tokio::select! {
-                result = subscribe(&link.connection, &names) => result,
+                failures = subscribe(&link, self.dialect, &names) => failures.moved(),
                 // However many there are: only silence ends it.
                 why = link.watch(&self.patience, |_| {}) => Err(why),
             }
         };
-        refusing(&mut self.inbox, &mut self.subscriptions, subscribing).await?;
+        let moved = refusing(&mut self.inbox, &mut self.subscriptions, subscribing).await?;
+        self.give_up(moved);
         self.subscriptions.resubscribed(names);
-        Ok(link)
+        Ok((link, ended))
     }
 
     /// Serves requests until the link is of no more use.
-    async fn serve(&mut self, link: Link) -> RedisError {
+    async fn serve(&mut self, link: Link, ended: &Ended) -> RedisError {
         let (voice, number) = (Arc::clone(&self.voice), self.links);
         voice.up(number);
         let silent = RedisError::unavailable("it does not answer");
-        let watching = link.watch(&self.patience, |heard| match heard {
+        let patience = self.patience;
+        let watching = link.watch(&patience, |heard| match heard {
             true => voice.up(number),
             false => voice.down(&silent),
         });
         let mut watching = std::pin::pin!(watching);
         let mut requests = Vec::new();
+        let mut step = None;
         loop {
-            let next = self.subscriptions.next_step();
-            let mut step = next.map(|step| Box::pin(step.run(link.connection.clone())));
+            if step.is_none() {
+                let next = self.subscriptions.next_step();
+                step = next.map(|step| Box::pin(step.run(&link, self.dialect)));
+            }
             tokio::select! {
                 why = &mut watching => return why,
-                Some(done) = OptionFuture::from(step.as_mut()) => self.subscriptions.finish(done),
+                () = self.whereabouts.moved() => {
+                    return RedisError::unavailable("the master is another server now");
+                }
+                () = ended.some.notified() => {
+                    let names = std::mem::take(&mut *ended.names.lock());
+                    self.give_up(names);
+                }
+                Some(done) = OptionFuture::from(step.as_mut()) => {
+                    step = None;
+                    self.subscriptions.finish(done);
+                }
                 1.. = self.inbox.recv_many(&mut requests, REQUESTS), if step.is_none() => {
                     self.subscriptions.ask(requests.drain(..));
                 }
             }
         }
     }
+
+    /// These are another node's now.
+    fn give_up(&mut self, names: Vec<String>) {
+        let names = self.subscriptions.ended(names);
+        if !names.is_empty() {
+            self.voice.ears.moved(names);
+        }
+    }
 }
 
-impl<S: FeedSink> Voice<S> {
+impl Ended {
+    fn push(&self, name: String) {
+        self.names.lock().push(name);
+        self.some.notify_one();
+    }
+}
+
+impl<S: Ears> Voice<S> {
     fn up(&self, link: u64) {
         if !self.heard.swap(true, Ordering::AcqRel) {
-            self.sink.up(link);
+            self.ears.up(link);
         }
     }
 
     fn down(&self, why: &RedisError) {
         if self.heard.swap(false, Ordering::AcqRel) {
-            self.sink.down(why);
+            self.ears.down(why);
         }
     }
 }

@@ -1,0 +1,127 @@
+//! The servers behind one address, whatever their topology: one that stands alone, a master that Sentinels
+//! look after, or a Cluster.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::address::Address;
+use crate::cluster::Cluster;
+use crate::dialect::Dialect;
+use crate::shard::Shard;
+use crate::task::Task;
+use crate::topology::cluster_nodes;
+use crate::whereabouts::Whereabouts;
+use crate::{Patience, RedisError, Settings, Topology, lookout};
+
+/// Hears what the servers say. Its functions are called from the tasks that read: they must not block.
+pub trait FeedSink: Send + Sync + 'static {
+    /// A message on a pub/sub channel.
+    fn message(&self, channel: &[u8], payload: Vec<u8>);
+    /// A shard is heard, all that is wanted of it is subscribed, and it can be published to. `link`
+    /// counts connections from 1; the same number again means that it fell silent for a while.
+    fn up(&self, shard: u16, link: u64);
+    /// A shard is not heard any more, or cannot be published to.
+    fn down(&self, shard: u16, why: &RedisError);
+    /// A name has moved to another shard; messages may have been lost on the way.
+    fn gap(&self, name: &str);
+    /// A shard is not part of the Cluster any more. If it was up, it is not.
+    fn gone(&self, shard: u16);
+}
+
+/// The way to all servers. They are reached for ever, and followed wherever masters and slots go.
+pub struct Servers<S> {
+    reach: Reach<S>,
+    patience: Patience,
+}
+
+enum Reach<S> {
+    One { shard: Box<Shard<S>>, _lookout: Option<Task> },
+    Cluster(Cluster<S>),
+}
+
+impl<S: FeedSink> Servers<S> {
+    /// Starts to reach them. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`RedisError::Address`].
+    pub fn start(settings: &Settings, sink: S) -> Result<Self, RedisError> {
+        let sink = Arc::new(sink);
+        let one = |whereabouts, lookout| {
+            // Only a Cluster moves names.
+            let shard = Shard::start(0, whereabouts, Dialect::Plain, settings, &sink, |_| {});
+            Reach::One { shard: Box::new(shard), _lookout: lookout }
+        };
+        let reach = match &settings.topology {
+            Topology::Standalone(url) => one(Whereabouts::fixed(Address::parse("redis.url", url)?), None),
+            Topology::Sentinel(sentinel) => {
+                let (task, whereabouts) = lookout::sentinel::follow(sentinel, settings.patience)?;
+                one(whereabouts, Some(task))
+            }
+            Topology::Cluster(nodes) => Reach::Cluster(Cluster::start(cluster_nodes(nodes)?, settings, sink)),
+        };
+        Ok(Self { reach, patience: settings.patience })
+    }
+
+    /// Subscribes to pub/sub names. When it returns, Redis has confirmed them, and they stay
+    /// subscribed through reconnects, failovers and moved slots. If it fails, none is, save those that
+    /// were before.
+    ///
+    /// # Errors
+    /// [`RedisError::Unavailable`], at once while a shard is not heard; [`RedisError::Refused`].
+    pub async fn subscribe(&self, names: Vec<String>) -> Result<(), RedisError> {
+        let until = self.deadline();
+        match &self.reach {
+            Reach::One { shard, .. } => shard.feed.subscribe(names, until).await,
+            Reach::Cluster(cluster) => cluster.subscribe(names, until).await,
+        }
+    }
+
+    /// Ends subscriptions: soon on this connection, for sure on later ones.
+    pub async fn unsubscribe(&self, names: Vec<String>) {
+        match &self.reach {
+            Reach::One { shard, .. } => shard.feed.unsubscribe(names).await,
+            Reach::Cluster(cluster) => cluster.unsubscribe(names).await,
+        }
+    }
+
+    /// Publishes messages (pub/sub name, payload), those of one channel in this order, in one round
+    /// trip; one result for each. How much goes at once is the caller's to bound.
+    pub async fn publish(&self, messages: &[(String, impl AsRef<[u8]>)]) -> Vec<Result<(), RedisError>> {
+        let until = self.deadline();
+        match &self.reach {
+            Reach::One { shard, .. } => shard.publisher.publish(messages, until).await,
+            Reach::Cluster(cluster) => cluster.publish(messages, until).await,
+        }
+    }
+
+    /// The pub/sub names with our prefix that somebody is subscribed to, in no order. Redis looks at
+    /// all its names and sends them at once: for people and tools.
+    ///
+    /// # Errors
+    /// [`RedisError::Unavailable`] when no connection is free or Redis does not answer in time.
+    pub async fn subscribed_names(&self) -> Result<Vec<Vec<u8>>, RedisError> {
+        match &self.reach {
+            Reach::One { shard, .. } => shard.pool.subscribed_names().await,
+            Reach::Cluster(cluster) => {
+                let mut names = Vec::new();
+                for shard in cluster.shards() {
+                    names.extend(shard.pool.subscribed_names().await?);
+                }
+                Ok(names)
+            }
+        }
+    }
+
+    /// Ends all tasks and connections and waits for them. Afterwards everything is unavailable.
+    pub async fn stop(&self) {
+        match &self.reach {
+            Reach::One { shard, .. } => shard.stop().await,
+            Reach::Cluster(cluster) => cluster.stop().await,
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.patience.response
+    }
+}

@@ -1,0 +1,164 @@
+//! One master and our connections to it: one that listens, one that publishes, a pool.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::dialect::Dialect;
+use crate::feed::{Ears, Feed};
+use crate::pool::Pool;
+use crate::publisher::Publisher;
+use crate::whereabouts::Whereabouts;
+use crate::{FeedSink, Keys, RedisError, Settings};
+
+/// The connections to one master.
+pub(crate) struct Shard<S> {
+    pub(crate) feed: Feed,
+    pub(crate) publisher: Publisher,
+    pub(crate) pool: Pool,
+    health: Arc<Health<S>>,
+}
+
+impl<S: FeedSink> Shard<S> {
+    /// Starts to reach it. `moved` hears of names that Redis has ended by itself: it must not block.
+    pub(crate) fn start(
+        number: u16,
+        whereabouts: Whereabouts,
+        dialect: Dialect,
+        settings: &Settings,
+        sink: &Arc<S>,
+        moved: impl Fn(Vec<String>) + Send + Sync + 'static,
+    ) -> Self {
+        let patience = settings.patience;
+        let health = Arc::new(Health { number, sink: Arc::clone(sink), state: Mutex::default() });
+        let ears = ShardEars { health: Arc::clone(&health), moved };
+        let publishing = Arc::clone(&health);
+        let heard = move |heard| publishing.change(None, |state| state.publisher = heard);
+        Self {
+            feed: Feed::start(whereabouts.clone(), dialect, patience, ears),
+            publisher: Publisher::start(whereabouts.clone(), dialect, patience, heard),
+            pool: Pool::new(whereabouts, dialect, patience, Keys::new(&settings.prefix)),
+            health,
+        }
+    }
+
+    /// Whether channels wait to be subscribed here that came from another shard.
+    pub(crate) fn awaits(&self, some: bool) {
+        let why = RedisError::unavailable("channels that moved here are not subscribed yet");
+        self.health.change(Some(&why), |state| state.awaits = some);
+    }
+
+    /// Ends all tasks and connections and waits for them.
+    pub(crate) async fn stop(&self) {
+        self.feed.stop().await;
+        self.publisher.stop().await;
+        self.pool.close();
+    }
+}
+
+/// Whether a shard is up: heard, reached for publishing, and subscribed to all that is its. Up comes
+/// only when all of it holds, so that whoever is told so can publish as well.
+struct Health<S> {
+    number: u16,
+    sink: Arc<S>,
+    /// Held while the sink is told, so that it hears changes in their order.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    feed: bool,
+    publisher: bool,
+    awaits: bool,
+    /// The feed's connections so far.
+    links: u64,
+}
+
+impl State {
+    fn is_up(&self) -> bool {
+        self.feed && self.publisher && !self.awaits
+    }
+}
+
+impl<S: FeedSink> Health<S> {
+    fn change(&self, why: Option<&RedisError>, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock();
+        let was_up = state.is_up();
+        change(&mut state);
+        match (was_up, state.is_up()) {
+            (false, true) => self.sink.up(self.number, state.links),
+            (true, false) => {
+                let publishing = RedisError::unavailable("the connection for publishing is lost");
+                self.sink.down(self.number, why.unwrap_or(&publishing));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Passes on what a shard's feed hears.
+struct ShardEars<S, M> {
+    health: Arc<Health<S>>,
+    moved: M,
+}
+
+impl<S: FeedSink, M: Fn(Vec<String>) + Send + Sync + 'static> Ears for ShardEars<S, M> {
+    fn message(&self, channel: &[u8], payload: Vec<u8>) {
+        self.health.sink.message(channel, payload);
+    }
+
+    fn up(&self, link: u64) {
+        self.health.change(None, |state| (state.feed, state.links) = (true, link));
+    }
+
+    fn down(&self, why: &RedisError) {
+        self.health.change(Some(why), |state| state.feed = false);
+    }
+
+    fn moved(&self, names: Vec<String>) {
+        (self.moved)(names);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Notes(Mutex<Vec<String>>);
+
+    impl FeedSink for Notes {
+        fn message(&self, _: &[u8], _: Vec<u8>) {}
+        fn up(&self, shard: u16, link: u64) {
+            self.0.lock().push(format!("{shard} up {link}"));
+        }
+        fn down(&self, shard: u16, why: &RedisError) {
+            self.0.lock().push(format!("{shard} down: {why}"));
+        }
+        fn gap(&self, _: &str) {}
+        fn gone(&self, _: u16) {}
+    }
+
+    #[test]
+    fn up_needs_all_of_it_and_down_only_one() {
+        let notes = Arc::new(Notes::default());
+        let health = Arc::new(Health { number: 7, sink: Arc::clone(&notes), state: Mutex::default() });
+        let ears = ShardEars { health: Arc::clone(&health), moved: |_| {} };
+        let why = RedisError::Unavailable("gone".into());
+        let steps: [(&dyn Fn(), Option<&str>); 9] = [
+            (&|| ears.up(1), None),
+            (&|| health.change(None, |state| state.publisher = true), Some("7 up 1")),
+            (&|| ears.down(&why), Some("7 down: gone")),
+            (&|| health.change(None, |state| state.publisher = false), None),
+            (&|| ears.up(2), None),
+            (&|| health.change(None, |state| state.publisher = true), Some("7 up 2")),
+            (&|| health.change(Some(&why), |state| state.awaits = true), Some("7 down: gone")),
+            (&|| health.change(Some(&why), |state| state.awaits = false), Some("7 up 2")),
+            (&|| ears.up(2), None),
+        ];
+        for (number, (step, expected)) in steps.into_iter().enumerate() {
+            step();
+            assert_eq!(notes.0.lock().pop().as_deref(), expected, "step {number}");
+        }
+    }
+}
