@@ -19,6 +19,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("redis", &[Redis]),
     ("serve", &[]),
     ("server", &[]),
+    ("topologies", &[Redis]),
 ];
 
 /// Packages whose unit tests start servers.
