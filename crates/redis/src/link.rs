@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -34,6 +34,8 @@ struct Signs {
     closed: CancellationToken,
     /// Requests of ours that have no answer yet, or none that we saw.
     in_flight: AtomicUsize,
+    /// Whether answers may be those of other requests.
+    is_confused: AtomicBool,
     /// Names that we asked to unsubscribe, until Redis says so.
     leaving: Mutex<HashSet<String>>,
 }
@@ -120,7 +122,10 @@ impl Link {
     ) -> Result<T, RedisError> {
         tokio::select! {
             biased; // an answer that came counts
-            answer = command => Ok(answer?),
+            answer = command => match self.signs.is_confused.load(Ordering::SeqCst) {
+                false => Ok(answer?),
+                true => Err(closed()), // it may be another request's
+            },
             () = self.signs.closed.cancelled() => Err(closed()),
         }
     }
@@ -197,6 +202,7 @@ impl Signs {
             heard: AtomicU64::new(0),
             closed: CancellationToken::new(),
             in_flight: AtomicUsize::new(0),
+            is_confused: AtomicBool::new(false),
             leaving: Mutex::default(),
         }
     }
@@ -234,6 +240,7 @@ impl Signs {
     /// name count as subscribed that is not. Such a link is of no more use.
     fn ended(&self, name: String, hear: &impl Fn(Heard<'_>)) {
         if self.in_flight.load(Ordering::SeqCst) > 0 {
+            self.is_confused.store(true, Ordering::SeqCst);
             self.closed.cancel();
         }
         self.tell(hear, Heard::Ended(name));
@@ -315,5 +322,36 @@ mod tests {
             assert_eq!(signs.closed.is_cancelled(), is_useless, "asked {asked}, in flight {in_flight}");
             assert_eq!(heard.into_inner(), ended, "asked {asked}, in flight {in_flight}");
         }
+    }
+
+    /// The same with a real Cluster. Moving the slot on the very connection makes the order certain: the
+    /// message that nobody asked for comes while two requests are open, of which the second is refused.
+    #[tokio::test]
+    async fn a_refused_subscription_is_never_taken_for_a_confirmed_one() {
+        let cluster = tidegate_testkit::RedisCluster::start().expect("a Redis Cluster");
+        let slot_of = |name: &str| cluster.slot(name).expect("a slot");
+        let (ours, theirs) = ("tg:{b}", "tg:{a}"); // slots 3300 and 15495
+        assert_eq!(
+            (cluster.master_of(slot_of(ours)).unwrap(), cluster.master_of(slot_of(theirs)).unwrap()),
+            (0, 2)
+        );
+        let address = Address::parse("x", &cluster.nodes[0].url()).unwrap();
+        let (told, mut ended) = tokio::sync::mpsc::channel(1);
+        let patience = Patience::default();
+        let link = Link::open_at(&address, false, &patience, move |heard| {
+            if let Heard::Ended(name) = heard {
+                told.try_send(name).unwrap();
+            }
+        });
+        let link = link.await.expect("connected");
+        link.ask(cmd("SSUBSCRIBE").arg(ours)).await.expect("confirmed");
+        let other = cluster.nodes[1].cli(&["CLUSTER", "MYID"]).unwrap();
+        let mut moving = cmd("CLUSTER");
+        moving.arg("SETSLOT").arg(slot_of(ours)).arg("NODE").arg(other.trim());
+        let mut foreign = cmd("SSUBSCRIBE");
+        foreign.arg(theirs);
+        let (_, refused) = tokio::join!(link.ask(&moving), link.ask(&foreign));
+        assert!(refused.is_err(), "its slot is another node's, but it was answered with {refused:?}");
+        assert_eq!(ended.recv().await.as_deref(), Some(ours));
     }
 }
