@@ -1,4 +1,4 @@
-//! Three nodes, one Redis, nginx: each event of each client is checked against what was published.
+//! Three nodes, Redis in every topology, nginx: each event of each client is checked against what was published.
 
 mod support;
 
@@ -9,7 +9,7 @@ use support::backend::{Backend, Book};
 use support::listener::{Door, Habit, Listener};
 use support::{BINARY, PATIENCE, admin, full, nginx_files, say};
 use tidegate_testkit::checker::{Entry, Log};
-use tidegate_testkit::{Nginx, Node, RedisServer, eventually, eventually_async};
+use tidegate_testkit::{Nginx, Node, RedisCluster, RedisServer, SentinelSet, eventually, eventually_async};
 
 const CLIENTS: usize = 300;
 const CHANNELS: usize = 30;
@@ -39,12 +39,56 @@ const PLANTED: [Plant; 4] = [
     }),
 ];
 
+/// The servers between the nodes.
+enum Redis {
+    Standalone(RedisServer),
+    Sentinel(SentinelSet),
+    Cluster(RedisCluster),
+}
+
+impl Redis {
+    fn config(&self) -> String {
+        match self {
+            Self::Standalone(server) => format!("[redis]\nurl = {:?}\n", server.url()),
+            Self::Sentinel(set) => set.config(),
+            Self::Cluster(cluster) => cluster.config(),
+        }
+    }
+
+    async fn backend(&self, channels: &[String], book: &Book) -> Backend {
+        match self {
+            Self::Standalone(server) => Backend::connect(server, book).await,
+            Self::Sentinel(set) => {
+                Backend::connect(&set.servers[set.master().expect("a master")], book).await
+            }
+            Self::Cluster(cluster) => Backend::connect_cluster(cluster, channels, book).await,
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_client_hears_its_channels_in_publish_order_and_nothing_else() {
-    let redis = RedisServer::start().expect("redis");
+async fn standalone() {
+    let redis = Redis::Standalone(RedisServer::start().expect("redis"));
+    every_client_hears_its_channels_in_publish_order_and_nothing_else("standalone", redis).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinel() {
+    let redis = Redis::Sentinel(SentinelSet::start().expect("Sentinels"));
+    every_client_hears_its_channels_in_publish_order_and_nothing_else("Sentinel", redis).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_cluster() {
+    let redis = Redis::Cluster(RedisCluster::start().expect("a Redis Cluster"));
+    every_client_hears_its_channels_in_publish_order_and_nothing_else("Redis Cluster of 6", redis).await;
+}
+
+async fn every_client_hears_its_channels_in_publish_order_and_nothing_else(topology: &str, redis: Redis) {
     let nodes: Vec<Node> = (1..=3)
         .map(|n| {
-            Node::builder(BINARY).name(&format!("node {n}")).redis(&redis.url()).start().expect("a node")
+            let node = Node::builder(BINARY).name(&format!("node {n}")).config(&redis.config());
+            node.start().expect("a node")
         })
         .collect();
     let addresses: Vec<_> = nodes.iter().map(Node::public_addr).collect();
@@ -79,7 +123,7 @@ async fn every_client_hears_its_channels_in_publish_order_and_nothing_else() {
 
     let events = if full() { 10_000 } else { 2000 };
     let start = Instant::now();
-    let mut backend = Backend::connect(&redis, &book).await;
+    let mut backend = redis.backend(&channels, &book).await;
     backend.publish_all(&channels, events, RATE).await;
     eventually_async(PATIENCE, "every client has heard the last event", async || {
         listeners.iter().all(|listener| listener.is_done(&book))
@@ -92,7 +136,7 @@ async fn every_client_hears_its_channels_in_publish_order_and_nothing_else() {
     let faults = published.check(&logs);
     let heard: usize = logs.iter().map(|log| log.entries.len()).sum();
     say(&format!(
-        "cluster: {events} events, {CLIENTS} clients, {heard} deliveries in {took:.1?}: {faults}; clients at the nodes:{table}"
+        "{topology}: {events} events, {CLIENTS} clients, {heard} deliveries in {took:.1?}: {faults}; clients at the nodes:{table}"
     ));
     assert!(faults.none(), "{faults}");
     assert_eq!(faults.told, 0, "no client was ever away");
@@ -103,7 +147,7 @@ async fn every_client_hears_its_channels_in_publish_order_and_nothing_else() {
         let mut logs = logs.clone();
         plant(&mut logs[42].entries);
         let faults = published.check(&logs);
-        say(&format!("cluster, control: one {name} planted: {faults}"));
+        say(&format!("{topology}, control: one {name} planted: {faults}"));
         let found = [faults.lost, faults.twice, faults.reordered, faults.foreign];
         let expected = ["lost", "twice", "reordered", "foreign"].map(|fault| usize::from(fault == name));
         assert_eq!(found, expected, "{faults}");

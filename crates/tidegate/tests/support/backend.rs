@@ -1,11 +1,12 @@
 //! A backend that publishes to Redis, and writes down what.
 
-use std::net::SocketAddr;
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tidegate_testkit::RedisServer;
 use tidegate_testkit::checker::Published;
+use tidegate_testkit::{RedisCluster, RedisServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval};
@@ -13,39 +14,58 @@ use tokio::time::{MissedTickBehavior, interval};
 /// What was published so far, shared with the listeners.
 pub(crate) type Book = Arc<Mutex<Published>>;
 
-/// One connection to Redis that only publishes. A few lines of RESP, as in any language.
+/// Connections to Redis that only publish. A few lines of RESP, as in any language.
 pub(crate) struct Backend {
-    stream: TcpStream,
+    lines: Vec<TcpStream>,
+    /// `PUBLISH`, or on a Cluster `SPUBLISH`.
+    command: &'static str,
+    /// On a Cluster: which connection leads to the owner of a channel's slot.
+    route: HashMap<String, usize>,
     book: Book,
 }
 
 impl Backend {
     pub(crate) async fn connect(redis: &RedisServer, book: &Book) -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], redis.port()));
-        let stream = TcpStream::connect(address).await.expect("redis");
-        stream.set_nodelay(true).expect("a socket");
-        Self { stream, book: Arc::clone(book) }
+        let lines = vec![line(redis).await];
+        Self { lines, command: "PUBLISH", route: HashMap::new(), book: Arc::clone(book) }
     }
 
-    /// Publishes one event into each of these channels, in one write.
+    /// A backend that knows who owns the slots of these channels.
+    pub(crate) async fn connect_cluster(cluster: &RedisCluster, channels: &[String], book: &Book) -> Self {
+        let mut lines = Vec::new();
+        for node in &cluster.nodes {
+            lines.push(line(node).await);
+        }
+        let owner = |channel: &String| {
+            let slot = cluster.slot(&format!("tg:{{{channel}}}")).expect("a slot");
+            (channel.clone(), cluster.master_of(slot).expect("an owner"))
+        };
+        let route = channels.iter().map(owner).collect();
+        Self { lines, command: "SPUBLISH", route, book: Arc::clone(book) }
+    }
+
+    /// Publishes one event into each of these channels, in one write for each connection.
     pub(crate) async fn publish<'a>(&mut self, channels: impl IntoIterator<Item = &'a String>) {
-        let (mut bytes, mut count) = (Vec::new(), 0);
+        let mut batches = vec![(Vec::new(), 0); self.lines.len()];
         for channel in channels {
-            count += 1;
+            let (bytes, count) = &mut batches[self.route.get(channel).copied().unwrap_or(0)];
+            *count += 1;
             let mut book = self.book.lock().expect("whole");
             let payload = format!(r#"{{"channel":"{channel}","number":{}}}"#, book.count());
             book.push(channel, &payload);
             drop(book);
-            bytes.extend_from_slice(&command(&format!("tg:{{{channel}}}"), &payload));
+            bytes.extend_from_slice(&command(self.command, &format!("tg:{{{channel}}}"), &payload));
         }
-        self.stream.write_all(&bytes).await.expect("redis takes it");
-        // Each answer is `:<receivers>\r\n`; who publishes without reading them would fill buffers.
-        let mut answers = Vec::new();
-        while answers.iter().filter(|&&byte| byte == b'\n').count() < count {
-            let read = self.stream.read_buf(&mut answers).await.expect("redis answers");
-            assert!(read > 0, "redis closed");
+        for (stream, (bytes, count)) in self.lines.iter_mut().zip(batches) {
+            stream.write_all(&bytes).await.expect("redis takes it");
+            // Each answer is `:<receivers>\r\n`; who publishes without reading them would fill buffers.
+            let mut answers = Vec::new();
+            while answers.iter().filter(|&&byte| byte == b'\n').count() < count {
+                let read = stream.read_buf(&mut answers).await.expect("redis answers");
+                assert!(read > 0, "redis closed");
+            }
+            assert!(!answers.contains(&b'-'), "{}", String::from_utf8_lossy(&answers));
         }
-        assert!(!answers.contains(&b'-'), "{}", String::from_utf8_lossy(&answers));
     }
 
     /// Publishes `count` events round robin over `channels` at `rate` a second, then one more into
@@ -64,8 +84,14 @@ impl Backend {
     }
 }
 
-fn command(channel: &str, payload: &str) -> Vec<u8> {
-    let words = ["PUBLISH", channel, payload];
+async fn line(redis: &RedisServer) -> TcpStream {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, redis.port())).await.expect("redis");
+    stream.set_nodelay(true).expect("a socket");
+    stream
+}
+
+fn command(command: &str, channel: &str, payload: &str) -> Vec<u8> {
+    let words = [command, channel, payload];
     let words = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len()));
     format!("*3\r\n{}", words.collect::<String>()).into_bytes()
 }
