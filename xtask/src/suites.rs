@@ -12,6 +12,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("conformance", &[Redis]),
     ("deploy", &[Redis, Nginx, Python, Prometheus]),
     ("documents", &[]),
+    ("failovers", &[Redis]),
     ("faults", &[Redis, Nginx]),
     ("floor", &[]),
     ("in_process", &[]),

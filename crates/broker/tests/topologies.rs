@@ -14,7 +14,7 @@ use tidegate_broker::{
     Broker, BrokerError, EventQueue, News, QueueLimits, RedisBroker, RedisSettings, SentinelTopology, Shard,
     Topology,
 };
-use tidegate_testkit::{MASTER, RedisCluster, SentinelSet, eventually_async};
+use tidegate_testkit::{MASTER, RedisCluster, RedisServer, SentinelSet, eventually_async, say};
 
 const MAX_EVENT: usize = 256 << 10;
 /// RELIABILITY: delivery goes on so soon after the promotion.
@@ -107,7 +107,7 @@ async fn a_promoted_replica_is_followed_by_nodes_that_do_nothing() {
     assert_eq!(node.next().await, News::Down(Shard(0)));
     assert_eq!(node.next().await, News::Up(Shard(0)));
     let took = promoted.elapsed();
-    println!("Sentinel failover: up again {took:.1?} after the promotion");
+    say(&format!("Sentinel failover: up again {took:.1?} after the promotion"));
     assert!(took < SERVED_AGAIN, "{took:?}");
     node.publish([("a", "again".into())]).await;
     assert_eq!(node.hear(1).await, ["a again"]);
@@ -117,6 +117,7 @@ async fn a_promoted_replica_is_followed_by_nodes_that_do_nothing() {
 
     assert_eq!(naive.next().await, News::Down(Shard(0)));
     assert!(!is_up(&naive), "a node that follows nobody stays down");
+    say("Sentinel failover, control: a node that was told the address alone stays down");
 }
 
 /// A failover that people asked for: the former master lives on, as a replica that would take a PUBLISH.
@@ -220,11 +221,11 @@ async fn a_cluster_that_loses_a_master_is_served_again() {
             waiting.remove(channel.as_str());
         }
     }
-    println!(
+    say(&format!(
         "Cluster failover: promoted after {:.1?}, all channels heard {:.1?} later",
         promoted - killed,
         promoted.elapsed()
-    );
+    ));
     assert!(promoted.elapsed() < SERVED_AGAIN);
     let shards: Vec<Shard> = node.broker.counters().shards().into_iter().map(|(shard, _)| shard).collect();
     assert_eq!(shards, [Shard(0), Shard(1), Shard(2)], "a promoted replica has its predecessor's number");
@@ -288,7 +289,7 @@ async fn a_channel_whose_slot_moves_is_heard_at_its_new_owner() {
         cluster.move_slot(slot, to).expect("moved");
         let gap = next_of_channels(&node).await;
         assert_eq!(gap, News::Gap(name("moving")), "what may be lost is said, for this channel only");
-        println!("slot moved: subscribed at the new owner after {:.1?}", moved.elapsed());
+        say(&format!("slot moved: subscribed at the new owner after {:.1?}", moved.elapsed()));
         let text = format!("round {round}");
         publish_until_taken(&node, "moving", &text).await;
         assert_eq!(next_of_channels(&node).await, News::Event(name("moving"), event(text)));
@@ -298,9 +299,10 @@ async fn a_channel_whose_slot_moves_is_heard_at_its_new_owner() {
     }
     let counters = node.broker.counters().shards();
     let reconnects: u64 = counters.iter().map(|(_, shard)| shard.reconnects.load(Ordering::Relaxed)).sum();
-    println!("slot moved three times: {reconnects} connections were made anew");
+    say(&format!("three moves: {reconnects} connections were made anew"));
     // Back at the node it was subscribed at, but nobody has told it so again.
     let deaf = tokio::time::timeout(Duration::from_millis(300), naive.heard.recv()).await;
+    say("slot moved, control: a naive subscriber hears nothing after the first move");
     assert!(deaf.is_err(), "control: a naive subscriber is deaf after the first move, but heard {deaf:?}");
 }
 
@@ -337,7 +339,7 @@ async fn subscriptions_hold_what_they_confirm_while_slots_move() {
     }
     stop.send(()).expect("it runs");
     let confirmed = subscribing.await.expect("no panic");
-    println!("20 slots moved under {} subscriptions", confirmed.len());
+    say(&format!("20 slots moved: under {} subscriptions", confirmed.len()));
     assert!(confirmed.len() > 100, "requests were under way: {}", confirmed.len());
 
     // Every name that was confirmed, and every one that moved, is heard.
@@ -376,10 +378,77 @@ async fn a_node_may_start_before_its_cluster() {
     }
     let since = Instant::now();
     eventually_async(SERVED_AGAIN, "all shards are up", async || is_up(&node)).await;
-    println!("Cluster thawed: all three shards up after {:.1?}", since.elapsed());
+    say(&format!("Cluster thawed: all three shards up after {:.1?}", since.elapsed()));
     while !matches!(node.broker.subscribe(vec![name("a")]).await, Ok(())) {
         assert!(since.elapsed() < SERVED_AGAIN);
     }
     publish_until_taken(&node, "a", "x").await;
     hear_until(&node, "x").await;
+}
+
+/// The rules of docs/redis.md, word for word; what is not in them is refused.
+fn documented_rules(user: &str, command: &str) -> Vec<String> {
+    let page = include_str!("../../../docs/redis.md");
+    let is_it = |line: &&str| line.contains(&format!("ACL SETUSER {user} ")) && line.contains(command);
+    let line = page.lines().find(is_it).expect("a line for this user");
+    line.split_whitespace().skip(4).map(|word| word.trim_matches('\'').to_owned()).collect()
+}
+
+fn set_user(server: &RedisServer, rules: &[String], more: &[&str]) {
+    let rules: Vec<&str> = rules.iter().map(String::as_str).chain(more.iter().copied()).collect();
+    let answer = server.cli(&[&["ACL", "SETUSER", "tidegate"], &rules[..]].concat()).expect("redis-cli");
+    assert_eq!(answer.trim(), "OK");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_documented_rights_are_enough_on_a_cluster() {
+    let cluster = RedisCluster::start().expect("a Redis Cluster");
+    let rules = documented_rules("tidegate", "+spublish");
+    for server in &cluster.nodes {
+        set_user(server, &rules, &[]);
+    }
+    let urls = cluster.urls().iter().map(|url| url.replace("//", "//tidegate:secret@")).collect();
+    let node = start(Topology::Cluster(urls));
+    for _ in 0..3 {
+        assert!(matches!(node.next().await, News::Up(_)));
+    }
+    node.subscribe(&["a", "b", "c"]).await;
+    node.publish([("a", "x".into())]).await;
+    assert_eq!(node.hear(1).await, ["a x"]);
+    let occupied = node.broker.occupied_channels(9).await.expect("listed");
+    assert_eq!(occupied.len(), 3);
+    // A slot that moves needs no more.
+    let slot = cluster.slot("tg:{a}").expect("a slot");
+    cluster.move_slot(slot, (cluster.master_of(slot).expect("an owner") + 1) % 3).expect("moved");
+    assert_eq!(next_of_channels(&node).await, News::Gap(name("a")));
+    node.broker.unsubscribe(vec![name("b")]).await;
+    publish_until_taken(&node, "a", "y").await;
+    assert_eq!(next_of_channels(&node).await, News::Event(name("a"), event("y")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_documented_rights_are_enough_with_sentinels() {
+    let set = SentinelSet::start().expect("Sentinels");
+    let rules = documented_rules("tidegate", "+subscribe");
+    for server in &set.servers {
+        set_user(server, &rules, &["+role"]);
+    }
+    let topology = |password: &str| {
+        Topology::Sentinel(SentinelTopology {
+            nodes: set.urls(),
+            master: MASTER.to_owned(),
+            username: Some("tidegate".to_owned()),
+            password: Some(password.to_owned()),
+            database: 0,
+        })
+    };
+    let node = start(topology("secret"));
+    assert_eq!(node.next().await, News::Up(Shard(0)));
+    node.subscribe(&["a"]).await;
+    node.publish([("a", "x".into())]).await;
+    assert_eq!(node.hear(1).await, ["a x"]);
+    // Control: with another password nobody comes in.
+    let stranger = start(topology("wrong"));
+    let heard = tokio::time::timeout(Duration::from_secs(1), stranger.next()).await;
+    assert!(heard.is_err() && !is_up(&stranger), "{heard:?}");
 }

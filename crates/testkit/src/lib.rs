@@ -11,6 +11,7 @@ mod port;
 mod process;
 mod redis;
 mod redis_cluster;
+mod report;
 mod sentinel;
 pub mod tools;
 
@@ -21,4 +22,5 @@ pub use port::free_port;
 pub use process::{Process, run};
 pub use redis::RedisServer;
 pub use redis_cluster::RedisCluster;
+pub use report::{full, say};
 pub use sentinel::{MASTER, SentinelSet};

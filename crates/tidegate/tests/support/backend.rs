@@ -32,15 +32,17 @@ impl Backend {
 
     /// A backend that knows who owns the slots of these channels.
     pub(crate) async fn connect_cluster(cluster: &RedisCluster, channels: &[String], book: &Book) -> Self {
-        let mut lines = Vec::new();
-        for node in &cluster.nodes {
-            lines.push(line(node).await);
-        }
-        let owner = |channel: &String| {
+        let (mut lines, mut nodes, mut route) = (Vec::new(), Vec::new(), HashMap::new());
+        for channel in channels {
             let slot = cluster.slot(&format!("tg:{{{channel}}}")).expect("a slot");
-            (channel.clone(), cluster.master_of(slot).expect("an owner"))
-        };
-        let route = channels.iter().map(owner).collect();
+            let owner = cluster.master_of(slot).expect("an owner");
+            if !nodes.contains(&owner) {
+                nodes.push(owner);
+                lines.push(line(&cluster.nodes[owner]).await);
+            }
+            let at = nodes.iter().position(|node| *node == owner).expect("just connected");
+            route.insert(channel.clone(), at);
+        }
         Self { lines, command: "SPUBLISH", route, book: Arc::clone(book) }
     }
 
