@@ -36,40 +36,22 @@ impl Native {
     }
 
     pub(crate) fn read(&mut self, bytes: &[u8], inbound: &mut Inbound) {
-        let mut heard = Vec::new();
-        let most = self.greeting.limits.message_bytes;
-        let result = self.frames.read(bytes, most, &mut heard, &mut inbound.replies);
-        for message in heard {
-            match (message, self.codec) {
-                (Heard::Close, _) => inbound.end = Some(End::Goodbye),
+        let Self { codec, frames, token, greeting } = self;
+        let Inbound { inputs, replies, end } = inbound;
+        let result = frames.read(bytes, greeting.limits.message_bytes, replies, |message, _| {
+            match (message, *codec) {
+                (Heard::Close, _) => *end = Some(End::Goodbye),
                 (Heard::Text(bytes), Codec::Json) | (Heard::Binary(bytes), Codec::MessagePack) => {
-                    let requests = self.codec.decode(&bytes);
-                    inbound.inputs.extend(requests.into_iter().map(|request| self.input(request)));
+                    let requests = codec.decode(&bytes);
+                    inputs.extend(requests.into_iter().map(|request| input(request, token)));
                 }
                 (Heard::Text(_) | Heard::Binary(_), codec) => {
-                    inbound.inputs.push(Input::Malformed { id: None, refusal: codec.wrong_frame() });
+                    inputs.push(Input::Malformed { id: None, refusal: codec.wrong_frame() });
                 }
             }
-        }
+        });
         if let Err(broken) = result {
-            inbound.end = Some(broken.into());
-        }
-    }
-
-    fn input(&mut self, request: Result<ClientFrame, Malformed>) -> Input {
-        match request {
-            Ok(ClientFrame::Connect { id, token, client }) => {
-                let token = token.or_else(|| self.token.take().map(String::from));
-                let client = client.unwrap_or_else(random_client);
-                Input::Connect { id, credentials: Credentials { token }, client }
-            }
-            Ok(ClientFrame::Subscribe { id, channel }) => Input::Subscribe { id, channel },
-            Ok(ClientFrame::Unsubscribe { id, channel }) => Input::Unsubscribe { id, channel },
-            Ok(ClientFrame::Publish { id, channel, data }) => {
-                Input::Publish { id: Some(id), channel: Some(channel), payload: data }
-            }
-            Ok(ClientFrame::Ping { id }) => Input::Ping { id },
-            Err(Malformed { id, refusal }) => Input::Malformed { id, refusal },
+            *end = Some(broken.into());
         }
     }
 
@@ -112,6 +94,24 @@ pub(crate) fn encode(codec: Codec, frame: &ServerFrame) -> Bytes {
         Codec::MessagePack => wire::write_frame(&mut out, Opcode::Binary, &msgpack::encode_server(frame)),
     }
     out.into()
+}
+
+/// What the session hears of a request. The first `connect` takes the token `shown`, unless it brings its own.
+fn input(request: Result<ClientFrame, Malformed>, shown: &mut Option<Box<str>>) -> Input {
+    match request {
+        Ok(ClientFrame::Connect { id, token, client }) => {
+            let token = token.or_else(|| shown.take().map(String::from));
+            let client = client.unwrap_or_else(random_client);
+            Input::Connect { id, credentials: Credentials { token }, client }
+        }
+        Ok(ClientFrame::Subscribe { id, channel }) => Input::Subscribe { id, channel },
+        Ok(ClientFrame::Unsubscribe { id, channel }) => Input::Unsubscribe { id, channel },
+        Ok(ClientFrame::Publish { id, channel, data }) => {
+            Input::Publish { id: Some(id), channel: Some(channel), payload: data }
+        }
+        Ok(ClientFrame::Ping { id }) => Input::Ping { id },
+        Err(Malformed { id, refusal }) => Input::Malformed { id, refusal },
+    }
 }
 
 /// A client id for a client that brings none: nobody can guess it.

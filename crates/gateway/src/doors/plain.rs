@@ -22,18 +22,15 @@ impl Plain {
     }
 
     pub(crate) fn read(&mut self, bytes: &[u8], inbound: &mut Inbound) {
-        let mut heard = Vec::new();
-        let result = self.frames.read(bytes, self.message_bytes, &mut heard, &mut inbound.replies);
-        for message in heard {
-            match message {
-                Heard::Close => inbound.end = Some(End::Goodbye),
-                Heard::Text(payload) | Heard::Binary(payload) => {
-                    inbound.inputs.push(Input::Publish { id: None, channel: None, payload });
-                }
+        let Inbound { inputs, replies, end } = inbound;
+        let result = self.frames.read(bytes, self.message_bytes, replies, |message, _| match message {
+            Heard::Close => *end = Some(End::Goodbye),
+            Heard::Text(payload) | Heard::Binary(payload) => {
+                inputs.push(Input::Publish { id: None, channel: None, payload });
             }
-        }
+        });
         if let Err(broken) = result {
-            inbound.end = Some(broken.into());
+            *end = Some(broken.into());
         }
     }
 

@@ -54,17 +54,18 @@ thread_local! {
 }
 
 impl Frames {
-    /// Reads `bytes`, which hold any part of the stream. Messages are appended to `heard`, what the
-    /// protocol itself answers (pongs, the close) to `replies` as whole frames.
+    /// Reads `bytes`, which hold any part of the stream. Messages go to `hear`, what the protocol
+    /// itself answers (pongs, the close) to `replies` as whole frames. `hear` is given the replies
+    /// too: what it appends stands where an answer to its message belongs. It must not read frames.
     ///
     /// # Errors
-    /// [`Broken`]: the connection must be closed; what was heard before stands in `heard`.
+    /// [`Broken`]: the connection must be closed; what came before was heard.
     pub(crate) fn read(
         &mut self,
         bytes: &[u8],
         most: usize,
-        heard: &mut Vec<Heard>,
         replies: &mut Vec<u8>,
+        mut hear: impl FnMut(Heard, &mut Vec<u8>),
     ) -> Result<(), Broken> {
         self.tracker.advance(bytes);
         let whole = self.tracker.is_whole();
@@ -74,7 +75,7 @@ impl Frames {
                 if limit != most {
                     context = self::context(most); // another node in this process has other limits
                 }
-                let result = drive(&mut context, bytes, heard, replies);
+                let result = drive(&mut context, bytes, replies, &mut hear);
                 if result == Ok(Next::Message) {
                     *shared = Some((most, context)); // after a close or an error it is thrown away
                 }
@@ -82,7 +83,7 @@ impl Frames {
             });
         }
         let context = self.own.get_or_insert_with(|| Box::new(self::context(most)));
-        let result = drive(context, bytes, heard, replies);
+        let result = drive(context, bytes, replies, &mut hear);
         if whole {
             self.own = None;
         }
@@ -115,18 +116,20 @@ enum Next {
 fn drive(
     context: &mut WebSocketContext,
     bytes: &[u8],
-    heard: &mut Vec<Heard>,
     replies: &mut Vec<u8>,
+    hear: &mut impl FnMut(Heard, &mut Vec<u8>),
 ) -> Result<Next, Broken> {
     let mut pipe = Pipe { input: bytes, replies };
     loop {
         match context.read(&mut pipe) {
             // Copied: a message is a slice of the read buffer and would pin it.
-            Ok(Message::Text(text)) => heard.push(Heard::Text(Bytes::copy_from_slice(text.as_bytes()))),
-            Ok(Message::Binary(bytes)) => heard.push(Heard::Binary(Bytes::copy_from_slice(&bytes))),
+            Ok(Message::Text(text)) => {
+                hear(Heard::Text(Bytes::copy_from_slice(text.as_bytes())), pipe.replies);
+            }
+            Ok(Message::Binary(bytes)) => hear(Heard::Binary(Bytes::copy_from_slice(&bytes)), pipe.replies),
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
             Ok(Message::Close(_)) => {
-                heard.push(Heard::Close);
+                hear(Heard::Close, pipe.replies);
                 let _ = context.flush(&mut pipe); // writes our answer, then says that all is closed
                 return Ok(Next::Closed);
             }

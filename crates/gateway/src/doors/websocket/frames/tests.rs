@@ -24,7 +24,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 fn read(frames: &mut Frames, bytes: &[u8]) -> (Vec<Heard>, Vec<u8>, Result<(), Broken>) {
     let (mut heard, mut replies) = (Vec::new(), Vec::new());
-    let result = frames.read(bytes, MOST, &mut heard, &mut replies);
+    let result = frames.read(bytes, MOST, &mut replies, |message, _| heard.push(message));
     (heard, replies, result)
 }
 
