@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::io::{self, Read, Write};
 
 use bytes::Bytes;
-use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -144,7 +144,6 @@ fn drive(
                     "a message of {size} bytes, at most {max_size} are allowed"
                 )));
             }
-            Err(Error::Protocol(ProtocolError::InvalidCloseSequence)) => return Ok(Next::Closed),
             Err(error) => return Err(Broken::Protocol(error.to_string())),
         }
     }

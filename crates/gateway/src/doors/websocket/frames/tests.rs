@@ -57,8 +57,9 @@ fn what_breaks_the_protocol_is_said_and_harms_no_other() {
     let reserved = frame(0xc1, b"x");
     let long_ping = frame(0x89, &[0; 126]);
     let stray = frame(0x80, b"x");
+    let half_a_code = frame(0x88, &[0x03]); // a close with a payload has two bytes of code first (section 5.5.1)
     let declared = vec![0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4];
-    for bytes in [unmasked, reserved, long_ping, stray] {
+    for bytes in [unmasked, reserved, long_ping, stray, half_a_code] {
         let mut frames = Frames::default();
         let (_, _, result) = read(&mut frames, &[frame(0x81, b"before"), bytes].concat());
         assert!(matches!(result, Err(Broken::Protocol(_))), "{result:?}");
