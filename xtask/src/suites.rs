@@ -1,9 +1,10 @@
 //! Which tests need which tools. A new integration test gets its line here; `cargo xtask tidy` reminds of it.
 
-use crate::tools::Tool::{self, Browser, Curl, Nginx, Node, Prometheus, Python, Redis};
+use crate::tools::Tool::{self, Autobahn, Browser, Curl, Nginx, Node, Prometheus, Python, Redis};
 
 /// Integration tests (the files in `tests/` of a crate) and what they cannot run without.
 const SUITES: &[(&str, &[Tool])] = &[
+    ("autobahn", &[Autobahn]),
     ("bad_input", &[]),
     ("browser", &[Browser, Node]),
     ("clients", &[Redis, Node, Python]),

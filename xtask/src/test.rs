@@ -11,7 +11,7 @@ use std::env;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::tools::Tool;
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
 /// # Errors
 /// When cargo does not say which tests there are; what fails in a step ends up in the table instead.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let mut steps = Steps::new(env::var_os("TIDEGATE_TEST_ALL").is_some());
+    let mut steps = Steps::new(all());
     if !arguments.no_install {
         steps.task("install tools", tools::install);
     }
@@ -44,8 +44,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     steps.command("format", workspace::cargo(["fmt", "--all", "--check"]), BUILD_LIMIT);
     let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
     steps.command("lints", workspace::cargo(clippy), BUILD_LIMIT);
+    steps.command("lints of the echo", echo(&["clippy"], &["--", "-D", "warnings"]), BUILD_LIMIT);
     steps.task("tidy", tidy::check);
-    steps.command("build", test_command(&["--no-run"], &[]), BUILD_LIMIT);
+    build(&mut steps, &missing);
     unit_tests(&mut steps, &missing);
     // Only the crates that others build on have them; the rest say `doctest = false`.
     steps.tests("doc tests", test_command(&["--doc"], &[]), TEST_LIMIT);
@@ -71,7 +72,7 @@ pub(crate) fn full_length(only: Option<&str>) -> Result<ExitCode> {
     let _ = std::fs::remove_file(&results); // what an earlier run said
     let mut steps =
         Steps::new(true).with_env("TIDEGATE_TEST_LENGTH", "full").with_env("TIDEGATE_RESULTS", &results);
-    steps.command("build", test_command(&["--no-run"], &[]), BUILD_LIMIT);
+    build(&mut steps, &missing);
     for suite in suites {
         integration_test(&mut steps, &suite, &missing, 8 * HOUR);
     }
@@ -79,6 +80,19 @@ pub(crate) fn full_length(only: Option<&str>) -> Result<ExitCode> {
         steps.task("results", || reports::faults(&results));
     }
     Ok(steps.close())
+}
+
+/// Whether all that is wrong shall be shown, and no test left out that this machine could be made to run.
+fn all() -> bool {
+    env::var_os("TIDEGATE_TEST_ALL").is_some()
+}
+
+fn build(steps: &mut Steps, missing: &[Tool]) {
+    steps.command("build", test_command(&["--no-run"], &[]), BUILD_LIMIT);
+    if !missing.contains(&Tool::Autobahn) {
+        // The test would build it itself, in its own time.
+        steps.command("build the echo", echo(&["build", "--release"], &[]), BUILD_LIMIT);
+    }
 }
 
 fn unit_tests(steps: &mut Steps, missing: &[Tool]) {
@@ -96,6 +110,11 @@ fn integration_test(steps: &mut Steps, suite: &str, missing: &[Tool], limit: Dur
     let needs = suites::needs(suite).unwrap_or_default();
     let lacking: Vec<&str> =
         needs.iter().filter(|tool| missing.contains(tool)).map(|tool| tool.name()).collect();
+    let advice = needs.iter().filter(|tool| missing.contains(tool)).find_map(|tool| tool.advice());
+    if let Some(advice) = advice.filter(|_| all()) {
+        steps.task(&name, || bail!(advice));
+        return;
+    }
     if !lacking.is_empty() {
         let tests = list(suite).unwrap_or_default();
         steps.skip(&name, tests.len().max(1), &format!("not installed: {}", lacking.join(", ")));
@@ -139,6 +158,12 @@ fn integration_tests() -> Result<BTreeSet<String>> {
 fn list(suite: &str) -> Result<Vec<String>> {
     let text = program::output(&mut test_command(&["--test", suite], &["--list"]))?;
     Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
+}
+
+/// The gateway with its echo door, which is no part of any other build.
+fn echo(start: &[&str], rest: &[&str]) -> Command {
+    let what = ["--locked", "--workspace", "--features", "tidegate-gateway/echo", "--example", "echo"];
+    workspace::cargo(start.iter().chain(&what).chain(rest).copied())
 }
 
 /// One selection of packages for every step: another one would change their features and build everything twice.

@@ -4,6 +4,7 @@
 
 mod apt;
 mod packages;
+mod python2;
 
 use anyhow::{Result, bail};
 
@@ -24,9 +25,14 @@ pub(crate) enum Tool {
     Python,
     /// The programs of tests/go. Go itself is never installed: who has none skips the few tests that need it.
     Go,
+    /// Autobahn's test suite, in a virtual environment of Python 2.7. That is never installed: who has none skips the
+    /// test that needs it, unless all must run.
+    Autobahn,
 }
 
 impl Tool {
+    /// What machines are given by `install` or not at all.
+    const OPTIONAL: [Self; 2] = [Self::Go, Self::Autobahn];
     const NEEDED: [Self; 7] =
         [Self::Redis, Self::Nginx, Self::Prometheus, Self::Curl, Self::Browser, Self::Node, Self::Python];
 
@@ -41,6 +47,16 @@ impl Tool {
             Self::Node => "the packages of tests/npm",
             Self::Python => "the packages of tests/python",
             Self::Go => "go",
+            Self::Autobahn => "Autobahn's test suite, which needs Python 2.7",
+        }
+    }
+
+    /// What to do where it is missing, if tests may be left out for want of it only as long as nobody asked for all.
+    pub(crate) fn advice(self) -> Option<&'static str> {
+        match self {
+            Self::Autobahn if python2::find().is_none() => Some(python2::ADVICE),
+            Self::Autobahn => Some("Autobahn's test suite is missing: `cargo xtask install` installs it"),
+            _ => None,
         }
     }
 
@@ -53,7 +69,7 @@ impl Tool {
             Self::Curl => &[("curl", "curl")],
             Self::Browser => &[("chromium", "chromium")],
             Self::Node => &[("node", "nodejs"), ("npm", "npm")],
-            Self::Python => &[("python3", "python3")],
+            Self::Python | Self::Autobahn => &[("python3", "python3")],
             Self::Go => &[],
         }
     }
@@ -65,6 +81,7 @@ impl Tool {
                 Self::Node => packages::npm_in_step(),
                 Self::Python => packages::python_in_step(),
                 Self::Go => packages::go_in_step(),
+                Self::Autobahn => python2::in_step(),
                 _ => true,
             }
     }
@@ -72,17 +89,13 @@ impl Tool {
 
 /// The tools that are missing now.
 pub(crate) fn missing() -> Vec<Tool> {
-    let mut missing: Vec<Tool> = Tool::NEEDED.into_iter().filter(|tool| !tool.present()).collect();
-    if !Tool::Go.present() {
-        missing.push(Tool::Go);
-    }
-    missing
+    Tool::NEEDED.into_iter().chain(Tool::OPTIONAL).filter(|tool| !tool.present()).collect()
 }
 
 /// Installs what is missing, saying what it does.
 ///
 /// # Errors
-/// When something cannot be installed. Go's programs are optional and only said to be missing.
+/// When something cannot be installed. What Go or Python 2.7 are needed for is only said to be missing without them.
 pub(crate) fn install() -> Result<()> {
     let mut wanted: Vec<&str> = Tool::NEEDED
         .iter()
@@ -102,7 +115,9 @@ pub(crate) fn install() -> Result<()> {
     if let Err(error) = packages::go() {
         println!("Go's test programs cannot be built, the tests that need them are skipped: {error:#}");
     }
-    let left: Vec<&str> = missing().into_iter().filter(|tool| *tool != Tool::Go).map(Tool::name).collect();
+    python2::autobahn()?;
+    let needed = missing().into_iter().filter(|tool| Tool::NEEDED.contains(tool));
+    let left: Vec<&str> = needed.map(Tool::name).collect();
     if !left.is_empty() {
         bail!("still missing after the installation: {}", left.join(", "));
     }

@@ -3,7 +3,9 @@
 //! What a launcher starts runs on loopback, keeps its files in a temporary folder, shows the end of its log when a
 //! test fails, and ends with the value that owns it. Only tests and `xtask` depend on this crate.
 
+pub mod autobahn;
 pub mod checker;
+mod echo;
 mod nginx;
 mod node;
 mod poll;
@@ -15,6 +17,7 @@ mod report;
 mod sentinel;
 pub mod tools;
 
+pub use echo::echo_binary;
 pub use nginx::Nginx;
 pub use node::{Node, NodeBuilder};
 pub use poll::{eventually, eventually_async};

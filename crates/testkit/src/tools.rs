@@ -48,6 +48,20 @@ pub fn python_program(name: &str) -> PathBuf {
     there(folder().join("venv/bin").join(name))
 }
 
+/// Autobahn's test suite.
+///
+/// # Panics
+/// When it is not installed.
+pub fn wstest() -> PathBuf {
+    let path = folder().join("autobahn/bin/wstest");
+    assert!(
+        path.exists(),
+        "{} is missing: `cargo xtask install` installs it where there is Python 2.7",
+        path.display()
+    );
+    path
+}
+
 /// A program of tests/go. `cargo xtask test` skips the tests that need one where there is no Go: their names start
 /// with `go_`.
 ///

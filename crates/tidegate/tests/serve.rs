@@ -3,7 +3,8 @@
 mod support;
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -201,4 +202,16 @@ fn a_node_without_connections_ends_at_once_and_starts_again_at_once() {
         assert!(start.elapsed() < Duration::from_secs(1), "after {:?}", start.elapsed());
         node.start_again().expect("it gets its ports");
     }
+}
+
+#[test]
+fn the_product_has_no_echo_door() {
+    let node = Node::builder(BINARY).start().expect("a node");
+    let mut socket = TcpStream::connect(node.public_addr()).expect("it listens");
+    let head = "GET /echo HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    socket.write_all(head.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("it answers and closes");
+    assert!(answer.starts_with("HTTP/1.1 404 "), "a suite's door is open to anybody: {answer}");
 }

@@ -9,13 +9,14 @@ use anyhow::{Context, Result};
 use crate::{program, workspace};
 
 /// Written last, so an installation that was broken off is made anew.
-const STAMP: &str = ".made-for";
+pub(super) const STAMP: &str = ".made-for";
 
 /// The files whose text decides what is installed.
 fn list(of: &str) -> Vec<PathBuf> {
     let files: &[&str] = match of {
         "npm" => &["npm/package.json", "npm/package-lock.json"],
         "python" => &["python/requirements.txt"],
+        "autobahn" => &["autobahn/requirements.txt", "autobahn/virtualenv.txt"],
         _ => &["go/go.sum", "go/compose/main.go", "go/publish/main.go"],
     };
     files.iter().map(|file| workspace::root().join("tests").join(file)).collect()
@@ -25,11 +26,11 @@ fn text(of: &str) -> Result<String> {
     list(of).iter().map(|file| fs::read_to_string(file).with_context(|| file.display().to_string())).collect()
 }
 
-fn folder(of: &str) -> PathBuf {
+pub(super) fn folder(of: &str) -> PathBuf {
     workspace::tools().join(if of == "python" { "venv" } else { of })
 }
 
-fn in_step(of: &str) -> bool {
+pub(super) fn in_step(of: &str) -> bool {
     let Ok(made_for) = fs::read_to_string(folder(of).join(STAMP)) else { return false };
     text(of).is_ok_and(|text| text == made_for)
 }
@@ -89,7 +90,7 @@ pub(super) fn go() -> Result<()> {
     })
 }
 
-fn make(of: &str, what: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+pub(super) fn make(of: &str, what: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     if in_step(of) {
         return Ok(());
     }

@@ -3,6 +3,8 @@
 //! A new door is a file or folder here, an arm of [`Door`], and a format in `wire`. A door knows
 //! its protocol and nothing of the hub, the broker or sockets.
 
+#[cfg(any(test, feature = "echo"))]
+mod echo;
 mod native;
 mod plain;
 mod sse;
@@ -13,6 +15,8 @@ use tidegate_core::Close;
 use tidegate_core::session::Reply;
 
 use crate::connection::Inbound;
+#[cfg(any(test, feature = "echo"))]
+pub(crate) use echo::Echo;
 pub(crate) use native::{Greeting, Native, encode as encode_native};
 pub(crate) use plain::Plain;
 pub(crate) use sse::Sse;
@@ -36,10 +40,17 @@ pub(crate) enum Door {
     Plain(Plain),
     /// Server-sent events.
     Sse(Sse),
+    /// What comes in, goes out.
+    #[cfg(any(test, feature = "echo"))]
+    Echo(Echo),
 }
 
 /// The doors' names, as metrics label them.
+#[cfg(not(any(test, feature = "echo")))]
 pub(crate) const NAMES: [&str; 3] = ["native", "plain", "sse"];
+/// The doors' names, and that of the one which the product does not have.
+#[cfg(any(test, feature = "echo"))]
+pub(crate) const NAMES: [&str; 4] = ["native", "plain", "sse", "echo"];
 
 impl Door {
     /// Its place in [`NAMES`].
@@ -48,6 +59,8 @@ impl Door {
             Self::Native(_) => 0,
             Self::Plain(_) => 1,
             Self::Sse(_) => 2,
+            #[cfg(any(test, feature = "echo"))]
+            Self::Echo(_) => 3,
         }
     }
 
@@ -57,6 +70,8 @@ impl Door {
             Self::Native(native) => native.read(bytes, inbound),
             Self::Plain(plain) => plain.read(bytes, inbound),
             Self::Sse(_) => {} // whoever sends into an event stream is not heard
+            #[cfg(any(test, feature = "echo"))]
+            Self::Echo(echo) => echo.read(bytes, inbound),
         }
     }
 
@@ -66,6 +81,8 @@ impl Door {
             Self::Native(native) => native.reply(reply).map(Said::Frame),
             Self::Plain(plain) => plain.reply(reply),
             Self::Sse(sse) => sse.reply(reply),
+            #[cfg(any(test, feature = "echo"))]
+            Self::Echo(echo) => echo.reply(reply),
         }
     }
 }

@@ -50,6 +50,8 @@ pub(super) fn open(node: &Node, head: &Head) -> Result<Opened, Response> {
             plain(node, head, channels)
         }
         "/sse" => sse(node, head),
+        #[cfg(any(test, feature = "echo"))]
+        "/echo" => echo(node, head),
         "/" if upgrade && node.settings.page => {
             plain(node, head, vec![ChannelName::parse(LOBBY).expect("a valid name")])
         }
@@ -119,6 +121,21 @@ fn sse(node: &Node, head: &Head) -> Result<Opened, Response> {
     response.push_str("\r\nretry: 2000\n\n");
     let format = if channels.len() == 1 { Format::SseOne } else { Format::SseMany };
     Ok(bare(Door::Sse(Sse::new(response.into())), format, credentials, channels))
+}
+
+/// The door of conformance suites: open to anybody, which is why the product has none.
+#[cfg(any(test, feature = "echo"))]
+fn echo(node: &Node, head: &Head) -> Result<Opened, Response> {
+    let response = Upgrade::check(head)?.response(None);
+    let door = Door::Echo(crate::doors::Echo::new(node.policy.limits.message_bytes));
+    Ok(Opened::Door(Box::new(OpenedDoor {
+        door,
+        format: Format::Plain,
+        manner: Manner::Bare,
+        head: Some(response.into()),
+        // A session without channels: opened at once, so that it is not closed for want of a `connect`.
+        first: Some(Input::Open { credentials: Credentials::default(), channels: Vec::new() }),
+    })))
 }
 
 fn bare(door: Door, format: Format, credentials: Credentials, channels: Vec<ChannelName>) -> Opened {
