@@ -8,6 +8,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("bad_input", &[]),
     ("browser", &[Browser, Node]),
     ("clients", &[Redis, Node, Python]),
+    ("closing", &[]),
     ("cluster", &[Redis, Nginx]),
     ("cluster_command", &[Redis, Nginx]),
     ("conformance", &[Redis]),

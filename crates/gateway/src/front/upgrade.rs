@@ -124,10 +124,11 @@ mod tests {
     #[test]
     fn the_answer_to_the_example_of_rfc_6455() {
         let head = head(
-            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n",
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Extensions: permessage-deflate\r\n",
         );
         let answer = String::from_utf8(Upgrade::check(&head).unwrap().response(None)).unwrap();
         assert!(answer.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), "{answer}");
+        assert!(!answer.contains("Extensions"), "none is agreed to: {answer}");
     }
 
     #[test]

@@ -79,7 +79,73 @@ fn a_close_is_answered_with_its_code() {
     assert_eq!(&replies[..4], b"\x88\x05\x03\xe8");
 }
 
+fn payload() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        8 => "[aé€😀]{0,12}".prop_map(String::into_bytes),
+        1 => prop::collection::vec(any::<u8>(), 0..6),
+        1 => (0usize..700).prop_map(|length| vec![b'x'; length]),
+    ]
+}
+
+/// A frame that may stand by itself, or must not.
+fn single(first: &'static [u8]) -> impl Strategy<Value = Vec<Vec<u8>>> {
+    (prop::sample::select(first), payload()).prop_map(|(first, payload)| vec![frame(first, &payload)])
+}
+
+/// A message in fragments, with pings and pongs between them; the last fragment may be missing.
+fn fragmented() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let between = prop::option::of(prop::sample::select(vec![0x89u8, 0x8a]));
+    let parts = prop::collection::vec((payload(), between), 1..4);
+    (any::<bool>(), parts, prop::bool::weighted(0.9)).prop_map(|(text, parts, ends)| {
+        let last = parts.len() - 1;
+        let fragment = |(at, (payload, between)): (usize, (Vec<u8>, Option<u8>))| {
+            let fin = if at == last && ends { 0x80 } else { 0 };
+            let opcode = if at > 0 { 0 } else { 1 + u8::from(!text) };
+            [Some(frame(fin | opcode, &payload)), between.map(|first| frame(first, b"between"))]
+        };
+        parts.into_iter().enumerate().flat_map(fragment).flatten().collect()
+    })
+}
+
+/// Frames of every kind, most of them where they belong.
+fn stream() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let some = prop_oneof![
+        8 => single(&[0x81, 0x82, 0x89, 0x8a]),
+        8 => fragmented(),
+        1 => single(&[0x88, 0x80, 0xc1, 0x83, 0x8b, 0x09]),
+    ];
+    prop::collection::vec(some, 1..8).prop_map(|some| some.concat())
+}
+
+/// Everything that comes of a stream read in such pieces, up to the close or the error.
+fn read_in_pieces(bytes: &[u8], pieces: &[usize]) -> (Vec<Heard>, Vec<u8>, Result<(), Broken>) {
+    let (mut frames, mut all, mut replies) = (Frames::default(), Vec::new(), Vec::new());
+    let (mut rest, mut pieces) = (bytes, pieces.iter().cycle());
+    while !rest.is_empty() && all.last() != Some(&Heard::Close) {
+        let (piece, behind) = rest.split_at(rest.len().min(*pieces.next().expect("a cycle")));
+        rest = behind;
+        let (heard, replied, result) = read(&mut frames, piece);
+        all.extend(heard);
+        replies.extend(replied);
+        if result.is_err() {
+            return (all, replies, result);
+        }
+    }
+    (all, replies, Ok(()))
+}
+
 proptest! {
+    #[test]
+    fn a_stream_means_the_same_however_it_is_cut(
+        frames in stream(),
+        pieces in prop::option::of(prop::collection::vec(1usize..60, 1..6)),
+    ) {
+        let bytes = frames.concat();
+        // Cut anywhere, or between frames, where a context may or may not be given back.
+        let pieces = pieces.unwrap_or_else(|| frames.iter().map(Vec::len).collect());
+        prop_assert_eq!(read_in_pieces(&bytes, &pieces), read_in_pieces(&bytes, &[bytes.len()]));
+    }
+
     #[test]
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300), piece in 1usize..50) {
         let mut frames = Frames::default();
