@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use support::proxy::Proxy;
 use support::{Node, PATIENCE, event, name, names};
 use tidegate_broker::{
     Broker, BrokerError, EventQueue, News, QueueLimits, RedisBroker, RedisSettings, Shard,
 };
 use tidegate_protocol::Envelope;
+use tidegate_testkit::proxy::{Fault, Proxy, all};
 use tidegate_testkit::{RedisServer, eventually_async};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -203,12 +203,12 @@ async fn a_frozen_redis_is_known_within_a_second_and_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_pings_a_silent_link_would_not_be_noticed() {
     let server = redis();
-    let proxy = Proxy::start(server.port()).await;
-    let mut settings = RedisSettings::new(proxy.url());
+    let proxy = Proxy::start(server.port());
+    let mut settings = RedisSettings::new(proxy.redis_url());
     settings.patience.ping_interval = Duration::from_secs(3600);
     let node = start(&settings);
     assert_eq!(node.next().await, UP);
-    proxy.fall_silent();
+    proxy.set(all, Fault::Hold);
     let noticed = tokio::time::timeout(Duration::from_secs(3), node.next()).await;
     assert!(noticed.is_err(), "{noticed:?}");
 }
@@ -216,24 +216,24 @@ async fn without_pings_a_silent_link_would_not_be_noticed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_that_is_held_up_for_a_moment_loses_nothing() {
     let server = redis();
-    let proxy = Proxy::start(server.port()).await;
-    let node = node(proxy.url()).await;
+    let proxy = Proxy::start(server.port());
+    let node = node(proxy.redis_url()).await;
     node.subscribe(&["a"]).await;
-    proxy.fall_silent();
+    proxy.set(all, Fault::Hold);
     expect_within(&node, DOWN, Duration::from_secs(1)).await;
     assert_eq!(cli_publish(&server, "tg:{a}", "meanwhile"), 1);
-    proxy.speak();
+    proxy.heal();
     expect_both(&node, UP, News::Event(name("a"), event("meanwhile"))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_that_died_silently_is_replaced() {
     let server = redis();
-    let proxy = Proxy::start(server.port()).await;
-    let node = node(proxy.url()).await;
+    let proxy = Proxy::start(server.port());
+    let node = node(proxy.redis_url()).await;
     node.subscribe(&["a"]).await;
 
-    proxy.fall_silent();
+    proxy.set(all, Fault::Hold);
     let since = Instant::now();
     let half_done = node.broker.subscribe(names(&["a", "half-done"]));
     let (result, _) = tokio::join!(half_done, expect_within(&node, DOWN, Duration::from_secs(1)));
@@ -241,7 +241,8 @@ async fn a_link_that_died_silently_is_replaced() {
     assert!(since.elapsed() < Duration::from_secs(2), "an answer came after {:?}", since.elapsed());
     expect_unavailable(&node, Duration::from_millis(100)).await;
 
-    proxy.speak_to_new();
+    let old = proxy.counts().accepted;
+    proxy.set(move |link| link.number() >= old, Fault::Nothing);
     expect_within(&node, UP, Duration::from_secs(5)).await;
     node.publish([("half-done", "x".into()), ("a", "x".into())]).await;
     assert_eq!(node.hear(1).await, ["a x"], "what failed is not subscribed, what was there is");
@@ -250,13 +251,13 @@ async fn a_link_that_died_silently_is_replaced() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_subscription_nobody_waits_for_is_taken_back() {
     let server = redis();
-    let proxy = Proxy::start(server.port()).await;
-    let node = node(proxy.url()).await;
+    let proxy = Proxy::start(server.port());
+    let node = node(proxy.redis_url()).await;
     node.subscribe(&["before"]).await;
-    proxy.fall_silent();
+    proxy.set(all, Fault::Hold);
     let asking = node.broker.subscribe(names(&["before", "late"]));
     assert!(tokio::time::timeout(Duration::from_millis(100), asking).await.is_err(), "given up");
-    proxy.speak();
+    proxy.heal();
     node.subscribe(&["after"]).await;
     assert_eq!(cli_publish(&server, "tg:{late}", "x"), 0);
     assert_eq!(cli_publish(&server, "tg:{before}", "x"), 1);
@@ -373,15 +374,15 @@ async fn a_flood_that_nobody_takes_is_bounded_and_leaves_a_gap() {
 async fn a_feed_that_redis_cuts_off_is_told_and_heard_again() {
     let server = redis();
     server.cli(&["CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 1mb 1"]).expect("redis-cli");
-    let proxy = Proxy::start(server.port()).await;
-    let node = node(proxy.url()).await;
+    let proxy = Proxy::start(server.port());
+    let node = node(proxy.redis_url()).await;
     node.subscribe(&["chat:42", "end"]).await;
-    proxy.fall_silent();
+    proxy.set(all, Fault::Hold);
     let payload = "x".repeat(100 << 10);
     // More than the kernel's buffers and the limit hold: Redis closes, and sends to nobody.
     let cut_off = async || cli_publish(&server, "tg:{chat:42}", &payload) == 0;
     eventually_async(PATIENCE, "Redis closes what does not read", cut_off).await;
-    proxy.speak();
+    proxy.heal();
     let mut news = Vec::new();
     while news.last() != Some(&UP) {
         news.push(node.next().await);

@@ -2,8 +2,6 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-pub(crate) mod proxy;
-
 use std::sync::Arc;
 use std::time::Duration;
 
