@@ -18,6 +18,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("faults", &[Redis, Nginx]),
     ("floor", &[]),
     ("in_process", &[]),
+    ("outages", &[Redis]),
     ("readme", &[Redis, Nginx, Curl]),
     ("redis", &[Redis]),
     ("serve", &[]),

@@ -3,7 +3,7 @@
 //! Logs come in, faults come out: silently lost, twice, reordered, foreign. What a client missed while it knew
 //! itself away is told, not lost. It knows neither doors nor time.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 /// Everything that was published, in publish order. Payloads are unique within their channel.
@@ -11,6 +11,7 @@ use std::fmt;
 pub struct Published {
     count: usize,
     channels: BTreeMap<String, Channel>,
+    excused: BTreeSet<usize>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -64,7 +65,7 @@ pub struct Faults {
     pub reordered: usize,
     /// Of a channel that was not the client's, or never published.
     pub foreign: usize,
-    /// Missed while the client knew itself away: no fault of an event without a position.
+    /// Missed while the client knew itself away, or excused: no fault of an event without a position.
     pub told: usize,
     /// The first few faults in words.
     pub examples: Vec<String>,
@@ -99,6 +100,12 @@ impl Published {
     /// How many of them are in one of these channels.
     pub fn count_in<'a>(&self, channels: impl IntoIterator<Item = &'a String>) -> usize {
         channels.into_iter().filter_map(|name| self.channels.get(name)).map(|known| known.places.len()).sum()
+    }
+
+    /// Events number `places` may be missing at any client: whoever published them was told so, or they were on their way
+    /// when something broke that keeps nothing. Heard twice or out of order they are faults all the same.
+    pub fn excuse(&mut self, places: impl IntoIterator<Item = usize>) {
+        self.excused.extend(places);
     }
 
     /// All faults of these clients.
@@ -145,7 +152,8 @@ impl Published {
             let places = self.places(name);
             let first = places.partition_point(|place| *place < track.due);
             for at in (first..places.len()).filter(|at| !track.seen.contains(at)) {
-                if track.excused.iter().any(|(start, end)| (*start..*end).contains(&at)) {
+                let is_away = track.excused.iter().any(|(start, end)| (*start..*end).contains(&at));
+                if is_away || self.excused.contains(&places[at]) {
                     faults.told += 1;
                 } else {
                     faults.lost += faults.note(log, "lost", name, &format!("event {at} of it"));
@@ -284,6 +292,23 @@ mod tests {
     #[test]
     fn who_never_comes_back_has_lost_the_rest() {
         assert_eq!(faults("a0 away"), [4, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn an_excused_event_may_be_missing_and_nothing_else() {
+        let mut published = published();
+        published.excuse([2, 4]); // a1, a2
+        let check = |heard: &[&str]| {
+            let event = |p: &&str| Entry::Event { channel: "a".into(), payload: (*p).to_owned() };
+            let entries = heard.iter().map(event).collect();
+            let f =
+                published.check([&Log { client: "c".into(), channels: vec!["a".into()], from: 0, entries }]);
+            [f.lost, f.twice, f.reordered, f.foreign, f.told]
+        };
+        assert_eq!(check(&["a0", "a3", "a4"]), [0, 0, 0, 0, 2]);
+        assert_eq!(check(&["a0", "a2", "a3", "a4"]), [0, 0, 0, 0, 1]);
+        assert_eq!(check(&["a0", "a4"]), [1, 0, 0, 0, 2]);
+        assert_eq!(check(&["a0", "a2", "a1", "a1", "a3", "a4"]), [0, 1, 1, 0, 0]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Faults of processes: a node killed, a node told to stop, Redis gone. Each with a control that the same check
-//! must catch.
+//! Faults of nodes: one killed, one told to stop. Each with a control that the same check must catch. Redis' own are in
+//! outages.rs.
 
 mod support;
 
@@ -11,7 +11,6 @@ use futures_util::{SinkExt, StreamExt};
 use support::backend::{Backend, Book};
 use support::listener::{Door, Habit, Listener};
 use support::{BINARY, PATIENCE, admin, full, nginx_files, say};
-use tidegate_client::{Client, Error};
 use tidegate_protocol::{ServerFrame, json};
 use tidegate_testkit::checker::{Entry, Faults, Log};
 use tidegate_testkit::{Nginx, Node, RedisServer, eventually, eventually_async};
@@ -241,110 +240,4 @@ async fn a_second_signal_ends_the_drain_at_once() {
     for client in [client, second] {
         client.await.expect("it ran");
     }
-}
-
-/// Whether each listener hears an event that was published after `since`, within 3 s of it.
-async fn heard_within_3s(
-    since: Instant,
-    listeners: &[Listener],
-    backend: &mut Option<Backend>,
-    channel: &String,
-) -> bool {
-    let before: Vec<usize> = listeners.iter().map(|listener| listener.count(|_| true)).collect();
-    while since.elapsed() < Duration::from_secs(3) {
-        if let Some(backend) = backend {
-            backend.publish([channel]).await;
-        }
-        if listeners.iter().zip(&before).all(|(listener, before)| listener.count(|_| true) > *before) {
-            return true;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    false
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_redis_is_down_sockets_stay_and_what_fails_says_so() {
-    redis_goes_and_returns("Redis killed", RedisServer::stop, |redis| redis.start_again().expect("redis"))
-        .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_redis_is_frozen_sockets_stay_and_what_fails_says_so() {
-    // Its sockets look healthy; only its silence tells.
-    redis_goes_and_returns("Redis frozen", |r| r.process().freeze(), |r| r.process().thaw()).await;
-}
-
-async fn redis_goes_and_returns(what: &str, go: impl Fn(&mut RedisServer), come: impl Fn(&mut RedisServer)) {
-    let mut redis = RedisServer::start().expect("redis");
-    let config = "[namespaces.room]\npublish = \"anyone\"\n";
-    let node = Node::builder(BINARY).redis(&redis.url()).config(config).start().expect("a node");
-    eventually(PATIENCE, "the node is ready", || admin::get(&node, "/health/ready").0 == 200);
-    let (book, channel) = (Book::default(), "room:1".to_owned());
-    let (address, own) = (node.public_addr(), std::slice::from_ref(&channel));
-    let opening =
-        (0..8).map(|n| Listener::open("listener", Door::ALL[n % 4], Habit::ComesBack, address, own, &book));
-    let listeners = join_all(opening).await;
-    let (publisher, _) = Client::builder(node.ws_url()).connect().expect("a URL");
-    let publisher = Arc::new(publisher);
-    publisher.connected().await.expect("connected");
-
-    let mut backend = Some(Backend::connect(&redis, &book).await);
-    assert!(heard_within_3s(Instant::now(), &listeners, &mut backend, &channel).await, "it works before");
-    drop(backend.take());
-
-    go(&mut redis);
-    // Asked at the very moment, when nobody can know yet.
-    let stopped = Instant::now();
-    let native = tokio::spawn({
-        let (publisher, channel) = (Arc::clone(&publisher), channel.clone());
-        async move { (publisher.publish(&channel, "1").await, stopped.elapsed()) }
-    });
-    let http = tokio::task::spawn_blocking({
-        let (admin, channel) = (node.admin_addr(), channel.clone());
-        move || (admin::publish(admin, &channel, "2"), stopped.elapsed())
-    });
-    eventually(Duration::from_secs(1), "the node says it is not ready", || {
-        admin::get(&node, "/health/ready").0 == 503
-    });
-    let unready = stopped.elapsed();
-    let ((status, body), http) = http.await.expect("it ran");
-    assert_eq!(status, 503, "{body}");
-    assert!(body.contains(r#""code":"unavailable""#), "{body}");
-    let (refused, native) = native.await.expect("it ran");
-    assert!(
-        matches!(&refused, Err(Error::Refused { code, retry: true, .. }) if code == "unavailable"),
-        "{refused:?}"
-    );
-    assert!(http <= Duration::from_secs(2) && native <= Duration::from_secs(2), "{http:?} {native:?}");
-
-    // Control: as long as Redis is away, the question that must be yes afterwards is answered no.
-    let control = heard_within_3s(Instant::now(), &listeners, &mut None, &channel).await;
-    say(&format!("{what}, control: heard while it is away: {control}"));
-    assert!(!control);
-
-    come(&mut redis);
-    let returned = Instant::now();
-    let mut backend = Some(Backend::connect(&redis, &book).await);
-    assert!(heard_within_3s(returned, &listeners, &mut backend, &channel).await, "nothing within 3 s");
-    let heard = returned.elapsed();
-    eventually(Duration::from_secs(3), "it is ready again", || admin::get(&node, "/health/ready").0 == 200);
-    say(&format!(
-        "{what}: not ready after {unready:.0?}, publish refused after {http:.2?} (HTTP) and {native:.2?} (native), \
-         heard {heard:.0?} after its return"
-    ));
-    assert!(listeners.iter().all(|listener| !was_away(listener)), "no socket was closed");
-    publisher.publish(&channel, r#"{"channel":"room:1","number":0}"#).await.expect("it works again");
-}
-
-#[test]
-fn a_node_started_without_its_redis_runs_and_finds_it_later() {
-    let mut redis = RedisServer::start().expect("redis");
-    let url = redis.url();
-    redis.stop();
-    let node = Node::builder(BINARY).redis(&url).start().expect("it runs all the same");
-    assert_eq!(admin::get(&node, "/health/live").0, 200);
-    assert_eq!(admin::get(&node, "/health/ready").0, 503);
-    redis.start_again().expect("redis");
-    eventually(Duration::from_secs(3), "it is ready", || admin::get(&node, "/health/ready").0 == 200);
 }

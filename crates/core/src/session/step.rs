@@ -286,6 +286,11 @@ impl Session {
         match (answer, id) {
             (Ok(position), Some(id)) => effects.push(Effect::Reply(Reply::Published { id, position })),
             (Ok(_), None) => {}
+            // A bare session has no words for it, and is not ended either: sockets stay while the broker is away. All
+            // that publish would otherwise be gone within a second, and come back as one.
+            (Err(refusal), None) if refusal.reason == Reason::Unavailable => {
+                effects.push(Effect::Reply(Reply::Refused { id, refusal }));
+            }
             (Err(refusal), _) => self.refuse(id, refusal, effects),
         }
     }

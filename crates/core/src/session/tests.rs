@@ -241,6 +241,14 @@ fn a_bare_session_opens_when_its_last_channel_is_confirmed() {
         matches!(&say[..], [Effect::Ask(_, Ask::Publish { channel, .. })] if channel.as_str() == "chat:1")
     );
     assert_eq!(script.done(3, Answer::Published(Ok(None))), [], "a bare publisher is not answered");
+
+    // While the broker is away it stays, and hears whatever comes afterwards.
+    script.step(Input::Publish { id: None, channel: None, payload: "lost".into() });
+    let effects = script.done(4, Answer::Published(Err(Refusal::unavailable())));
+    assert_eq!((reason(&effects), close(&effects)), (Some(Reason::Unavailable), None), "counted, not closed");
+    script.step(Input::Publish { id: None, channel: None, payload: "refused".into() });
+    let effects = script.done(5, Answer::Published(Err(Refusal::new(Reason::Internal, "why"))));
+    assert_eq!(close(&effects), Some(Close::Internal));
     assert_eq!(script.session.close().collect::<Vec<_>>(), [chat, news]);
 }
 

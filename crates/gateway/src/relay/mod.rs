@@ -113,7 +113,8 @@ impl Relay {
         }
     }
 
-    /// Publishes in the order of calls; `done` hears what became of it, within 2 s.
+    /// Publishes in the order of calls; `done` hears what became of it, within 2 s, and at once while the broker is known
+    /// to be away.
     pub(crate) fn publish(
         &self,
         channel: ChannelName,
@@ -121,6 +122,10 @@ impl Relay {
         from: Option<Arc<str>>,
         done: impl FnOnce(Result<Option<Position>, Refusal>) + Send + 'static,
     ) {
+        if !self.is_up() {
+            // Also while only listening fails: nobody here would hear what is said to be published.
+            return done(Err(Refusal::unavailable()));
+        }
         let published_us = Some(self.clock.unix_us());
         let event = Event { from, published_us, ..Event::live(Payload::new(payload)) };
         self.publisher.publish(Publishing::new(channel, event, Box::new(done)));

@@ -1,6 +1,7 @@
 //! A backend that publishes to Redis, and writes down what.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -26,8 +27,13 @@ pub(crate) struct Backend {
 
 impl Backend {
     pub(crate) async fn connect(redis: &RedisServer, book: &Book) -> Self {
-        let lines = vec![line(redis).await];
-        Self { lines, command: "PUBLISH", route: HashMap::new(), book: Arc::clone(book) }
+        Self::try_connect(redis.port(), book).await.expect("redis")
+    }
+
+    /// [`connect`](Self::connect) where Redis may be away.
+    pub(crate) async fn try_connect(port: u16, book: &Book) -> io::Result<Self> {
+        let lines = vec![line(port).await?];
+        Ok(Self { lines, command: "PUBLISH", route: HashMap::new(), book: Arc::clone(book) })
     }
 
     /// A backend that knows who owns the slots of these channels.
@@ -38,7 +44,7 @@ impl Backend {
             let owner = cluster.master_of(slot).expect("an owner");
             if !nodes.contains(&owner) {
                 nodes.push(owner);
-                lines.push(line(&cluster.nodes[owner]).await);
+                lines.push(line(cluster.nodes[owner].port()).await.expect("redis"));
             }
             let at = nodes.iter().position(|node| *node == owner).expect("just connected");
             route.insert(channel.clone(), at);
@@ -48,6 +54,14 @@ impl Backend {
 
     /// Publishes one event into each of these channels, in one write for each connection.
     pub(crate) async fn publish<'a>(&mut self, channels: impl IntoIterator<Item = &'a String>) {
+        self.try_publish(channels).await.expect("redis takes it");
+    }
+
+    /// [`publish`](Self::publish) where Redis may go away. What fails stands in the book all the same: it may have happened.
+    pub(crate) async fn try_publish<'a>(
+        &mut self,
+        channels: impl IntoIterator<Item = &'a String>,
+    ) -> io::Result<()> {
         let mut batches = vec![(Vec::new(), 0); self.lines.len()];
         for channel in channels {
             let (bytes, count) = &mut batches[self.route.get(channel).copied().unwrap_or(0)];
@@ -59,15 +73,17 @@ impl Backend {
             bytes.extend_from_slice(&command(self.command, &format!("tg:{{{channel}}}"), &payload));
         }
         for (stream, (bytes, count)) in self.lines.iter_mut().zip(batches) {
-            stream.write_all(&bytes).await.expect("redis takes it");
+            stream.write_all(&bytes).await?;
             // Each answer is `:<receivers>\r\n`; who publishes without reading them would fill buffers.
             let mut answers = Vec::new();
             while answers.iter().filter(|&&byte| byte == b'\n').count() < count {
-                let read = stream.read_buf(&mut answers).await.expect("redis answers");
-                assert!(read > 0, "redis closed");
+                if stream.read_buf(&mut answers).await? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
             }
             assert!(!answers.contains(&b'-'), "{}", String::from_utf8_lossy(&answers));
         }
+        Ok(())
     }
 
     /// Publishes `count` events round robin over `channels` at `rate` a second, then one more into
@@ -86,10 +102,10 @@ impl Backend {
     }
 }
 
-async fn line(redis: &RedisServer) -> TcpStream {
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, redis.port())).await.expect("redis");
-    stream.set_nodelay(true).expect("a socket");
-    stream
+async fn line(port: u16) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 fn command(command: &str, channel: &str, payload: &str) -> Vec<u8> {
