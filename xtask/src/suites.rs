@@ -23,6 +23,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("redis", &[Redis]),
     ("serve", &[]),
     ("server", &[]),
+    ("sizes", &[]),
     ("topologies", &[Redis]),
 ];
 

@@ -5,6 +5,7 @@
 mod channels;
 mod documents;
 mod layers;
+mod operations;
 mod paths;
 mod sources;
 mod suites;
@@ -44,7 +45,7 @@ pub(crate) fn check() -> Result<()> {
 }
 
 fn problems(tree: &Tree) -> Vec<String> {
-    let checks: [fn(&Tree) -> Vec<String>; 9] = [
+    let checks: [fn(&Tree) -> Vec<String>; 10] = [
         layers::check,
         sources::length,
         sources::module_docs,
@@ -52,6 +53,7 @@ fn problems(tree: &Tree) -> Vec<String> {
         versions::check,
         documents::present,
         documents::in_step,
+        operations::check,
         paths::check,
         suites::check,
     ];

@@ -227,6 +227,18 @@ fn nginx_serves_nodes_with_the_real_files() {
     let nginx = Nginx::start(&root().join("deploy/nginx"), &[node.public_addr()]).expect("nginx");
     assert!(get(nginx.addr(), "/").contains("<html"), "the page comes through");
 
+    // The longest token reaches the node, which has something to say about it; nginx alone would not know the code.
+    let mut stream = TcpStream::connect(nginx.addr()).expect("it listens");
+    let token = "x".repeat(8 << 10);
+    write!(
+        stream,
+        "GET /sse?channel=a HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+    )
+    .expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    assert!(answer.starts_with("HTTP/1.1 401") && answer.contains(r#""code":"unauthorized""#), "{answer}");
+
     // The loader itself, over the files as they lie there; only the nodes' names cannot be resolved here.
     let folder = tempfile::tempdir().expect("a folder");
     for name in ["nginx.conf", "upstreams.conf", "listen.conf"] {

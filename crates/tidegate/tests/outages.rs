@@ -479,3 +479,21 @@ async fn a_node_started_without_its_redis_runs_and_never_gives_up() {
     // Two connections, each at most a second apart; half a second for a busy machine.
     assert!(pause <= Duration::from_millis(1500), "{pause:?}");
 }
+
+#[test]
+fn what_redis_refuses_to_publish_is_told_in_the_log_once_a_minute() {
+    let redis = RedisServer::start().expect("redis");
+    let rights = ["ACL", "SETUSER", "node", "on", ">secret", "~*", "resetchannels", "&tg:{ok*", "+@all"];
+    redis.cli(&rights).expect("redis-cli");
+    let url = redis.url().replace("//", "//node:secret@");
+    let node = Node::builder(BINARY).redis(&url).start().expect("a node");
+    eventually(PATIENCE, "the node is ready", || admin::get(&node, "/health/ready").0 == 200);
+    assert_eq!(admin::publish(node.admin_addr(), "ok", "1").0, 200);
+    for _ in 0..5 {
+        let (status, body) = admin::publish(node.admin_addr(), "forbidden", "1");
+        assert!(status == 500 && body.contains(r#""code":"internal""#), "{body}");
+    }
+    let log = node.log();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("the broker refuses events")).collect();
+    assert!(matches!(&lines[..], [line] if line.contains("NOPERM")), "{log}");
+}

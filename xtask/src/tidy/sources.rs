@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 const LONGEST: usize = 400;
 /// Lines of a module's first paragraph.
 const PARAGRAPH: usize = 10;
-/// Folders that are made, not written.
+/// What is made, not written.
 const MADE: [&str; 5] = [".git", "target", "node_modules", "dist", "tests-out"];
 /// What counts as source when length is asked for.
 const SOURCE: [&str; 5] = [".rs", ".js", ".ts", ".lua", ".go"];
@@ -74,9 +74,12 @@ fn walk(folder: &Path, prefix: &str, files: &mut Vec<File>) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
+        if MADE.contains(&name.as_str()) {
+            continue; // in a worktree `.git` is a file
+        }
         let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
         let kind = entry.file_type()?;
-        if kind.is_dir() && !MADE.contains(&name.as_str()) {
+        if kind.is_dir() {
             walk(&entry.path(), &path, files)?;
         } else if kind.is_file()
             && let Ok(text) = fs::read_to_string(entry.path())

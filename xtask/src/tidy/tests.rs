@@ -171,3 +171,39 @@ fn an_integration_test_without_a_line_is_found() {
     ]);
     one(&suites::check(&tree), "newcomer");
 }
+
+#[test]
+fn what_an_operator_meets_and_the_page_does_not_explain_is_found() {
+    let code = "//! A.\nfn f() {\n    tracing::warn!(%why, \"it \\\"broke\");\n    error!(\"new\");\n    // warn!(\"not\");\n}\n\
+                #[cfg(test)]\nmod tests { fn g() { warn!(\"in a test\"); } }\n";
+    let code = code.replace("it \\\"broke", "it broke");
+    let node = "fn not_ready(&self) -> Option<&str> {\n    Some(\"asleep\")\n    }\nSome(\"other\")";
+    let page = "`Gone` `proxy_a`\n### Every line of level warn and error\n| `it broke` | x |\n| `old` | x |\n# More\n| `y` | z |";
+    let tree = Tree::of(&[
+        ("crates/a/src/b.rs", &code),
+        ("crates/gateway/src/node.rs", node),
+        ("deploy/prometheus/rules.yml", "- alert: Gone\n  - alert: Here\n"),
+        (
+            "deploy/nginx/nginx.conf",
+            "daemon off;\nmap $a $b {\n default x;\n}\nproxy_a on;\nproxy_b off;\n# c d;\n",
+        ),
+        ("docs/operations.md", page),
+    ]);
+    let problems = operations::check(&tree);
+    for part in [
+        "line \"new\"",
+        "no code logs \"old\"",
+        "reason asleep",
+        "alert `Here`",
+        "directive `map",
+        "directive `proxy_b",
+    ] {
+        assert_eq!(
+            problems.iter().filter(|problem| problem.contains(part)).count(),
+            1,
+            "{part}: {problems:?}"
+        );
+    }
+    assert_eq!(problems.len(), 6, "{problems:?}");
+    one(&operations::check(&Tree::of(&[])), "is missing");
+}

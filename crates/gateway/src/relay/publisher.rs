@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tidegate_broker::{Broker, BrokerError};
 use tidegate_core::{ChannelName, Event, Position, Refusal};
@@ -16,6 +16,8 @@ const WAITING: usize = 16 << 10;
 const WAITING_BYTES: usize = 64 << 20;
 /// Events in one round trip.
 const BATCH: usize = 512;
+/// Refused events are logged at most so often, with how many there were.
+const LOG_PACE: Duration = Duration::from_secs(60);
 /// Bytes in one round trip, save that one event always goes.
 const BATCH_BYTES: usize = 4 << 20;
 
@@ -41,6 +43,14 @@ pub(super) struct Outgoing {
     queue: mpsc::Receiver<Publishing>,
     /// Of all events that wait or are on their way.
     bytes: Arc<AtomicUsize>,
+    refusals: Refusals,
+}
+
+/// Events that the broker refused since the last line about it.
+#[derive(Default)]
+struct Refusals {
+    times: u64,
+    logged: Option<Instant>,
 }
 
 impl Publishing {
@@ -53,7 +63,10 @@ impl Publisher {
     pub(super) fn new() -> (Self, Outgoing) {
         let (to, from) = mpsc::channel(WAITING);
         let bytes = Arc::new(AtomicUsize::new(0));
-        (Self { queue: to, bytes: Arc::clone(&bytes) }, Outgoing { queue: from, bytes })
+        (
+            Self { queue: to, bytes: Arc::clone(&bytes) },
+            Outgoing { queue: from, bytes, refusals: Refusals::default() },
+        )
     }
 
     /// Takes an event; never waits.
@@ -86,7 +99,7 @@ impl Outgoing {
                 let later = rest.split_off(batch_len(&rest));
                 let batch = std::mem::replace(&mut rest, later);
                 let weight = batch.iter().map(|one| one.event.weight()).sum();
-                send(&*broker, batch).await;
+                send(&*broker, batch, &mut self.refusals).await;
                 self.bytes.fetch_sub(weight, Ordering::Relaxed);
             }
         }
@@ -103,7 +116,7 @@ fn batch_len(events: &[Publishing]) -> usize {
     fits.count().max(1)
 }
 
-async fn send(broker: &impl Broker, batch: Vec<Publishing>) {
+async fn send(broker: &impl Broker, batch: Vec<Publishing>, refusals: &mut Refusals) {
     let Some(oldest) = batch.iter().map(|one| one.since).min() else { return };
     let left = BROKER_DEADLINE.saturating_sub(oldest.elapsed());
     let (events, done): (Vec<_>, Vec<_>) =
@@ -115,7 +128,20 @@ async fn send(broker: &impl Broker, batch: Vec<Publishing>) {
             results.next().unwrap_or_else(|| Err(BrokerError::Unavailable("no answer in time".into())));
         if let Err(error) = &result {
             tracing::trace!(%error, "an event was not published");
+            refusals.note(error);
         }
         done(result.map_err(|error| super::refusal(&error)));
+    }
+}
+
+impl Refusals {
+    /// Whoever published was told to look into the log.
+    fn note(&mut self, error: &BrokerError) {
+        let BrokerError::Refused(_) = error else { return };
+        self.times += 1;
+        if self.logged.is_none_or(|last| last.elapsed() >= LOG_PACE) {
+            tracing::warn!(times = self.times, %error, "the broker refuses events; the newest reason is named");
+            *self = Self { times: 0, logged: Some(Instant::now()) };
+        }
     }
 }
