@@ -77,6 +77,7 @@ impl FeedSink for Ears {
 
     fn up(&self, shard: u16, link: u64) {
         let counters = self.counters.shard(Shard(shard));
+        tracing::info!(shard, "Redis is heard");
         counters.reconnects.store(link - 1, Ordering::Relaxed);
         counters.up.store(true, Ordering::Relaxed);
         self.lanes.up(Shard(shard));
