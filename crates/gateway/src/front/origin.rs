@@ -29,7 +29,7 @@ enum Pattern {
 pub(crate) struct OriginError(String);
 
 impl Origins {
-    /// The given origins, besides the host itself; with `loopback`, those of this machine too.
+    /// The given origins; if there are none the host itself, and with `loopback` those of this machine.
     ///
     /// # Errors
     /// [`OriginError`] names the entry that is none.
@@ -41,10 +41,10 @@ impl Origins {
     /// Whether a page of `origin` may connect to us at `host` (the Host header).
     pub(super) fn allow(&self, origin: &str, host: &str) -> bool {
         let Some((_, authority)) = origin.split_once("://") else { return false }; // "null" too
-        if self.patterns.is_empty() && authority.eq_ignore_ascii_case(host) {
-            return true;
+        if self.patterns.is_empty() {
+            return authority.eq_ignore_ascii_case(host) || (self.loopback && is_loopback(authority));
         }
-        (self.loopback && is_loopback(authority)) || self.patterns.iter().any(|p| p.matches(origin))
+        self.patterns.iter().any(|pattern| pattern.matches(origin))
     }
 }
 
@@ -121,6 +121,15 @@ mod tests {
         }
         assert!(!rule.allow("http://localhost.evil.net", "a:8080"));
         assert!(!Origins::new(&[], false).unwrap().allow("http://localhost:3000", "a:8080"));
+    }
+
+    #[test]
+    fn as_soon_as_origins_are_listed_only_these_may() {
+        let rule = Origins::new(&["https://app.example.com".to_owned()], true).unwrap();
+        assert!(rule.allow("https://app.example.com", "a:8080"));
+        for origin in ["http://localhost:3000", "http://127.0.0.1:9", "http://a:8080"] {
+            assert!(!rule.allow(origin, "a:8080"), "{origin}");
+        }
     }
 
     #[test]
