@@ -54,6 +54,9 @@ pub(crate) async fn welcome(node: Arc<Node>, mut socket: Socket, permit: OwnedSe
         Ok(Opened::Answer(response)) => answer(socket, &response).await,
         Err(response) => {
             tracing::debug!(status = response.status(), path = head.path(), "request refused");
+            response.reason().into_iter().for_each(|reason| node.refused(reason));
+            // RFC 9110 section 9.3.2: an answer to HEAD has no content, whatever it says.
+            let response = if head.method() == "HEAD" { response.without_body() } else { response };
             answer(socket, &response).await;
         }
     }

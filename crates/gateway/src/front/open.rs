@@ -68,8 +68,7 @@ fn native(node: &Node, head: &Head) -> Result<Opened, Response> {
     let upgrade = Upgrade::check(head)?;
     let offer = Offer::read(head).map_err(|refusal| Response::refusal(&refusal))?;
     let token = head.bearer().map(str::to_owned).or(offer.token);
-    // A token may still come in `connect`; without one the session refuses by itself.
-    check_origin(node, head, true)?;
+    check_origin(node, head)?; // a token may still come in `connect`; without one the session refuses by itself
     let format = if offer.codec.is_text() { Format::Json } else { Format::MessagePack };
     let native = Native::new(offer.codec, token, Arc::clone(&node.greeting));
     Ok(Opened::Door(Box::new(OpenedDoor {
@@ -83,8 +82,8 @@ fn native(node: &Node, head: &Head) -> Result<Opened, Response> {
 
 fn plain(node: &Node, head: &Head, channels: Vec<ChannelName>) -> Result<Opened, Response> {
     let upgrade = Upgrade::check(head)?;
-    let credentials = credentials(head);
-    check_origin(node, head, credentials.token.is_some())?;
+    check_origin(node, head)?;
+    let credentials = credentials(node, head).map_err(|refusal| Response::refusal(&refusal))?;
     let mut response = upgrade.response(None);
     let rules = channels.first().and_then(|channel| node.policy.access.rules(channel).ok());
     if let Some(welcome) = rules.and_then(|rules| rules.welcome.as_deref()) {
@@ -96,9 +95,8 @@ fn plain(node: &Node, head: &Head, channels: Vec<ChannelName>) -> Result<Opened,
 
 fn sse(node: &Node, head: &Head) -> Result<Opened, Response> {
     let origin = head.header("origin");
-    let credentials = credentials(head);
     if head.method() == "OPTIONS" {
-        check_origin(node, head, true)?;
+        check_origin(node, head)?;
         let response = Response::new(204, "text/plain", "");
         let response = response.with("Access-Control-Allow-Methods", "GET");
         let response =
@@ -109,14 +107,16 @@ fn sse(node: &Node, head: &Head) -> Result<Opened, Response> {
     if head.method() != "GET" {
         return Err(Response::text(405, "only GET").with("Allow", "GET, OPTIONS"));
     }
-    check_origin(node, head, credentials.token.is_some())?;
-    let channels = channels(head).map_err(|refusal| with_cors(Response::refusal(&refusal), origin))?;
+    check_origin(node, head)?;
+    let refused = |refusal| with_cors(Response::refusal(&refusal), origin);
+    let credentials = credentials(node, head).map_err(refused)?;
+    let channels = channels(head).map_err(refused)?;
     let mut response = String::from(
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\
          X-Accel-Buffering: no\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n",
     );
-    if let Some(origin) = origin {
-        response.push_str(&format!("Access-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n"));
+    for (name, value) in cors(origin) {
+        response.push_str(&format!("{name}: {value}\r\n"));
     }
     response.push_str("\r\nretry: 2000\n\n");
     let format = if channels.len() == 1 { Format::SseOne } else { Format::SseMany };
@@ -143,9 +143,15 @@ fn bare(door: Door, format: Format, credentials: Credentials, channels: Vec<Chan
     Opened::Door(Box::new(OpenedDoor { door, format, manner: Manner::Bare, head: None, first }))
 }
 
-fn credentials(head: &Head) -> Credentials {
+/// The token that a bare door was shown. Where one is needed and there is none, this says how; the
+/// session, which refuses it too, does not know HTTP.
+fn credentials(node: &Node, head: &Head) -> Result<Credentials, Refusal> {
     let token = head.bearer().or_else(|| head.params("token").next());
-    Credentials { token: token.map(str::to_owned) }
+    if token.is_none() && !node.policy.access.anonymous() {
+        let message = "a token is needed here: as the header `Authorization: Bearer …`, or as `?token=…`";
+        return Err(Refusal::new(Reason::Unauthorized, message));
+    }
+    Ok(Credentials { token: token.map(str::to_owned) })
 }
 
 fn channels(head: &Head) -> Result<Vec<ChannelName>, Refusal> {
@@ -164,28 +170,30 @@ fn channels(head: &Head) -> Result<Vec<ChannelName>, Refusal> {
     Ok(channels)
 }
 
-/// A missing Origin is no browser: fine with a token, or where anybody may come.
-fn check_origin(node: &Node, head: &Head, has_token: bool) -> Result<(), Response> {
-    let allowed = match head.header("origin") {
-        Some(origin) => node.settings.origins.allow(origin, head.header("host").unwrap_or_default()),
-        None => has_token || node.policy.access.anonymous(),
-    };
-    if allowed {
+/// A missing Origin is no browser: whether it may come in is up to its token.
+fn check_origin(node: &Node, head: &Head) -> Result<(), Response> {
+    let Some(origin) = head.header("origin") else { return Ok(()) };
+    if node.settings.origins.allow(origin, head.header("host").unwrap_or_default()) {
         return Ok(());
     }
-    let message = match head.header("origin") {
-        Some(origin) => {
-            let origin: String = origin.chars().take(100).collect();
-            format!("pages of origin {origin:?} may not connect here (server.origins)")
-        }
-        None => "without an Origin a token is needed".to_owned(),
-    };
+    let origin: String = origin.chars().take(100).collect();
+    let message = format!("pages of origin {origin:?} may not connect here (server.origins)");
     Err(Response::refusal(&Refusal::new(Reason::Forbidden, message)))
 }
 
 fn with_cors(response: Response, origin: Option<&str>) -> Response {
-    match origin {
-        Some(origin) => response.with("Access-Control-Allow-Origin", origin).with("Vary", "Origin"),
-        None => response,
-    }
+    cors(origin).fold(response, |response, (name, value)| response.with(name, value))
+}
+
+/// What lets the page of an origin that was found to be allowed read the answer. With credentials too, since
+/// an `EventSource` with `withCredentials` reads nothing otherwise: cookies mean nothing here, but may to a proxy.
+fn cors(origin: Option<&str>) -> impl Iterator<Item = (&'static str, &str)> {
+    let headers = origin.map(|origin| {
+        [
+            ("Access-Control-Allow-Origin", origin),
+            ("Access-Control-Allow-Credentials", "true"),
+            ("Vary", "Origin"),
+        ]
+    });
+    headers.into_iter().flatten()
 }

@@ -16,13 +16,15 @@ pub(crate) struct Response {
     body: Bytes,
     /// HEAD: the length is said, the body is not sent.
     bodiless: bool,
+    /// Why, where it is a refusal.
+    reason: Option<Reason>,
 }
 
 impl Response {
     /// A response with a content type.
     pub(super) fn new(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
         let headers = vec![("Content-Type", content_type.to_owned())];
-        Self { status, headers, body: body.into(), bodiless: false }
+        Self { status, headers, body: body.into(), bodiless: false, reason: None }
     }
 
     /// A sentence.
@@ -39,8 +41,14 @@ impl Response {
             "detail": refusal.message,
             "code": codes::error_code(refusal.reason),
         });
-        let response = Self::new(status, "application/problem+json", problem.to_string());
-        if refusal.reason.retry() { response.with("Retry-After", "1") } else { response }
+        let mut response = Self::new(status, "application/problem+json", problem.to_string());
+        response.reason = Some(refusal.reason);
+        match refusal.reason {
+            // RFC 9110 section 15.5.2 asks for it; Java's HTTP client with an Authenticator fails without.
+            Reason::Unauthorized => response.with("WWW-Authenticate", "Bearer"),
+            reason if reason.retry() => response.with("Retry-After", "1"),
+            _ => response,
+        }
     }
 
     /// With one more header.
@@ -57,6 +65,10 @@ impl Response {
 
     pub(super) fn status(&self) -> u16 {
         self.status
+    }
+
+    pub(super) fn reason(&self) -> Option<Reason> {
+        self.reason
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
