@@ -24,6 +24,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("serve", &[]),
     ("server", &[]),
     ("sizes", &[]),
+    ("stock", &[Browser, Node, Python, Curl]),
     ("topologies", &[Redis]),
 ];
 
@@ -31,8 +32,14 @@ const SUITES: &[(&str, &[Tool])] = &[
 const PACKAGES: &[(&str, &[Tool])] =
     &[("tidegate-broker", &[Redis]), ("tidegate-redis", &[Redis]), ("tidegate-testkit", &[Redis, Nginx])];
 
-/// Tests whose name starts with this need Go, which not everybody has: they are skipped, and named, without it.
-pub(crate) const GO_PREFIX: &str = "go_";
+/// Tests whose name starts so need what not everybody has: they are skipped, and named, without it.
+const BY_NAME: [(&str, Tool); 2] = [("go_", Tool::Go), ("java_", Tool::Java)];
+
+/// What a single test needs besides what its file does; `name` is its path.
+pub(crate) fn needs_by_name(name: &str) -> Option<Tool> {
+    let name = name.rsplit("::").next().unwrap_or(name);
+    BY_NAME.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, tool)| *tool)
+}
 
 /// What an integration test needs; `None` if nobody has said.
 pub(crate) fn needs(suite: &str) -> Option<&'static [Tool]> {
@@ -45,4 +52,17 @@ pub(crate) fn packages_without<'a>(missing: &'a [Tool]) -> impl Iterator<Item = 
         .iter()
         .filter(|(_, tools)| tools.iter().any(|tool| missing.contains(tool)))
         .map(|(name, _)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_says_by_its_name_what_it_needs() {
+        assert_eq!(needs_by_name("go_redis_reaches_a_subscriber"), Some(Tool::Go));
+        assert_eq!(needs_by_name("some::java_starts"), Some(Tool::Java));
+        assert_eq!(needs_by_name("java::starts"), None);
+        assert_eq!(needs_by_name("it_does_not_go_on"), None);
+    }
 }

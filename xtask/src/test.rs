@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must hold, step by step, closed by one table and one line of counts.
 //!
-//! Stops at the first step that fails, unless `TIDEGATE_TEST_ALL` is set: CI shows all that is wrong at once.
+//! Stops at the first step that fails, unless `TIDEGATE_TEST_ALL` is set: CI shows all that is wrong at once. There a
+//! test for want of something that could have been installed fails, too.
 
 mod step;
 mod table;
@@ -36,7 +37,7 @@ pub(crate) struct Arguments {
 /// # Errors
 /// When cargo does not say which tests there are; what fails in a step ends up in the table instead.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let mut steps = Steps::new(all());
+    let mut steps = Steps::new(wants_all());
     if !arguments.no_install {
         steps.task("install tools", tools::install);
     }
@@ -54,6 +55,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         integration_test(&mut steps, &suite, &missing, TEST_LIMIT);
     }
     Ok(steps.close())
+}
+
+/// Whether all that is wrong shall be shown, and no test left out that this machine could be made to run: CI.
+fn wants_all() -> bool {
+    env::var_os("TIDEGATE_TEST_ALL").is_some()
 }
 
 /// Runs the integration tests, or one of them, in full length.
@@ -82,11 +88,6 @@ pub(crate) fn full_length(only: Option<&str>) -> Result<ExitCode> {
     Ok(steps.close())
 }
 
-/// Whether all that is wrong shall be shown, and no test left out that this machine could be made to run.
-fn all() -> bool {
-    env::var_os("TIDEGATE_TEST_ALL").is_some()
-}
-
 fn build(steps: &mut Steps, missing: &[Tool]) {
     steps.command("build", test_command(&["--no-run"], &[]), BUILD_LIMIT);
     if !missing.contains(&Tool::Autobahn) {
@@ -111,7 +112,7 @@ fn integration_test(steps: &mut Steps, suite: &str, missing: &[Tool], limit: Dur
     let lacking: Vec<&str> =
         needs.iter().filter(|tool| missing.contains(tool)).map(|tool| tool.name()).collect();
     let advice = needs.iter().filter(|tool| missing.contains(tool)).find_map(|tool| tool.advice());
-    if let Some(advice) = advice.filter(|_| all()) {
+    if let Some(advice) = advice.filter(|_| wants_all()) {
         steps.task(&name, || bail!(advice));
         return;
     }
@@ -120,21 +121,24 @@ fn integration_test(steps: &mut Steps, suite: &str, missing: &[Tool], limit: Dur
         steps.skip(&name, tests.len().max(1), &format!("not installed: {}", lacking.join(", ")));
         return;
     }
-    let mut rest = vec!["--exact"];
-    let with_go: Vec<String> = if missing.contains(&Tool::Go) {
-        let starts =
-            |test: &String| test.rsplit("::").next().is_some_and(|name| name.starts_with(suites::GO_PREFIX));
-        list(suite).unwrap_or_default().into_iter().filter(starts).collect()
-    } else {
-        Vec::new()
-    };
-    for test in &with_go {
-        rest.extend(["--skip", test]);
-        steps.skip(&format!("{suite}::{test}"), 1, "not installed: go");
+    let mut rest = Vec::new();
+    if Tool::OPTIONAL.iter().any(|tool| missing.contains(tool)) {
+        for test in list(suite).unwrap_or_default() {
+            let Some(tool) = suites::needs_by_name(&test).filter(|tool| missing.contains(tool)) else {
+                continue;
+            };
+            let (test_name, why) = (format!("{suite}::{test}"), format!("not installed: {}", tool.name()));
+            match tool.advice().filter(|_| wants_all()) {
+                Some(advice) => steps.task(&test_name, || bail!(advice)),
+                None => steps.skip(&test_name, 1, &why),
+            }
+            rest.extend(["--skip".to_owned(), test]);
+        }
     }
-    if with_go.is_empty() {
-        rest.clear();
+    if !rest.is_empty() {
+        rest.push("--exact".to_owned());
     }
+    let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
     steps.tests(&name, test_command(&["--test", suite], &rest), limit);
 }
 

@@ -23,18 +23,20 @@ pub(crate) enum Tool {
     Node,
     /// A virtual environment with the packages of tests/python.
     Python,
-    /// The programs of tests/go. Go itself is never installed: who has none skips the few tests that need it.
+    /// The programs of tests/go. Go itself is never installed, since Debian's is too old for them.
     Go,
     /// Autobahn's test suite, in a virtual environment of Python 2.7. That is never installed: who has none skips the
     /// test that needs it, unless all must run.
     Autobahn,
+    /// A JDK: with the compiler, as `java File.java` needs it.
+    Java,
 }
 
 impl Tool {
-    /// What machines are given by `install` or not at all.
-    const OPTIONAL: [Self; 2] = [Self::Go, Self::Autobahn];
     const NEEDED: [Self; 7] =
         [Self::Redis, Self::Nginx, Self::Prometheus, Self::Curl, Self::Browser, Self::Node, Self::Python];
+    /// Who has none skips the few tests that need it.
+    pub(crate) const OPTIONAL: [Self; 3] = [Self::Go, Self::Java, Self::Autobahn];
 
     /// For people.
     pub(crate) fn name(self) -> &'static str {
@@ -48,6 +50,7 @@ impl Tool {
             Self::Python => "the packages of tests/python",
             Self::Go => "go",
             Self::Autobahn => "Autobahn's test suite, which needs Python 2.7",
+            Self::Java => "java",
         }
     }
 
@@ -56,6 +59,7 @@ impl Tool {
         match self {
             Self::Autobahn if python2::find().is_none() => Some(python2::ADVICE),
             Self::Autobahn => Some("Autobahn's test suite is missing: `cargo xtask install` installs it"),
+            Self::Java => Some("there is no JDK: `cargo xtask install` installs one on Debian"),
             _ => None,
         }
     }
@@ -70,6 +74,7 @@ impl Tool {
             Self::Browser => &[("chromium", "chromium")],
             Self::Node => &[("node", "nodejs"), ("npm", "npm")],
             Self::Python | Self::Autobahn => &[("python3", "python3")],
+            Self::Java => &[("java", "default-jre-headless"), ("javac", "default-jdk-headless")],
             Self::Go => &[],
         }
     }
@@ -95,14 +100,9 @@ pub(crate) fn missing() -> Vec<Tool> {
 /// Installs what is missing, saying what it does.
 ///
 /// # Errors
-/// When something cannot be installed. What Go or Python 2.7 are needed for is only said to be missing without them.
+/// When something cannot be installed. What is optional is only said to be missing.
 pub(crate) fn install() -> Result<()> {
-    let mut wanted: Vec<&str> = Tool::NEEDED
-        .iter()
-        .flat_map(|tool| tool.programs())
-        .filter(|(program, _)| program::find(program).is_none())
-        .map(|(_, package)| *package)
-        .collect();
+    let mut wanted = packages_for(&Tool::NEEDED);
     if !packages::python_makes_environments() {
         wanted.push("python3-venv");
     }
@@ -116,12 +116,24 @@ pub(crate) fn install() -> Result<()> {
         println!("Go's test programs cannot be built, the tests that need them are skipped: {error:#}");
     }
     python2::autobahn()?;
-    let needed = missing().into_iter().filter(|tool| Tool::NEEDED.contains(tool));
-    let left: Vec<&str> = needed.map(Tool::name).collect();
+    let optional = packages_for(&Tool::OPTIONAL);
+    if !optional.is_empty()
+        && let Err(error) = apt::install(&optional)
+    {
+        println!("the tests that need it are skipped: {error:#}");
+    }
+    let needed = |tool: &Tool| !Tool::OPTIONAL.contains(tool);
+    let left: Vec<&str> = missing().into_iter().filter(needed).map(Tool::name).collect();
     if !left.is_empty() {
         bail!("still missing after the installation: {}", left.join(", "));
     }
     Ok(())
+}
+
+/// The Debian packages of the programs that these tools lack.
+fn packages_for(tools: &[Tool]) -> Vec<&'static str> {
+    let programs = tools.iter().flat_map(|tool| tool.programs());
+    programs.filter(|(program, _)| program::find(program).is_none()).map(|(_, package)| *package).collect()
 }
 
 /// Fails with a sentence if one of these is not there.

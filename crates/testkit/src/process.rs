@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,21 +30,34 @@ impl Process {
     /// # Errors
     /// When the program or the file cannot be opened.
     pub fn start(name: &str, command: &mut Command, log: &Path, stdout: Option<&Path>) -> Result<Self> {
-        let append =
-            File::options().create(true).append(true).open(log).with_context(|| log.display().to_string())?;
+        let append = appended(log)?;
         let stdout = match stdout {
             Some(path) => File::create(path).with_context(|| path.display().to_string())?,
             None => append.try_clone()?,
         };
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(stdout)
-            .stderr(append)
-            .process_group(0)
-            .spawn()
-            .with_context(|| {
-                format!("cannot start {name}: {command:?}; `cargo xtask test` installs what tests need")
-            })?;
+        Self::spawn(name, command.stdin(Stdio::null()).stdout(stdout).stderr(append), log)
+    }
+
+    /// Starts `command` for a talk: with pipes as stdin and stdout, and stderr appended to the file `log`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_piped(
+        name: &str,
+        command: &mut Command,
+        log: &Path,
+    ) -> Result<(Self, ChildStdin, ChildStdout)> {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(appended(log)?);
+        let mut process = Self::spawn(name, command, log)?;
+        let pipes = process.child.stdin.take().zip(process.child.stdout.take());
+        let (stdin, stdout) = pipes.context("both are piped")?;
+        Ok((process, stdin, stdout))
+    }
+
+    fn spawn(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
+        let child = command.process_group(0).spawn().with_context(|| {
+            format!("cannot start {name}: {command:?}; `cargo xtask test` installs what tests need")
+        })?;
         reaper(&format!("+{}", child.id()));
         Ok(Self { name: name.to_owned(), child, ended: None, log: log.to_owned() })
     }
@@ -136,6 +149,10 @@ impl Drop for Process {
             eprintln!("--- the end of the log of {}\n{}\n---", self.name, self.log_tail(40));
         }
     }
+}
+
+fn appended(log: &Path) -> Result<File> {
+    File::options().create(true).append(true).open(log).with_context(|| log.display().to_string())
 }
 
 /// Runs a program to its end and returns what it wrote to stdout and stderr, in that order.

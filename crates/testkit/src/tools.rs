@@ -62,8 +62,8 @@ pub fn wstest() -> PathBuf {
     path
 }
 
-/// A program of tests/go. `cargo xtask test` skips the tests that need one where there is no Go: their names start
-/// with `go_`.
+/// A program of tests/go. Where there is no Go, `cargo xtask test` skips the tests that need one: their names start
+/// with `go_`, as those of tests that need Java start with `java_`.
 ///
 /// # Panics
 /// When it is not built.

@@ -17,7 +17,7 @@ fn list(of: &str) -> Vec<PathBuf> {
         "npm" => &["npm/package.json", "npm/package-lock.json"],
         "python" => &["python/requirements.txt"],
         "autobahn" => &["autobahn/requirements.txt", "autobahn/virtualenv.txt"],
-        _ => &["go/go.sum", "go/compose/main.go", "go/publish/main.go"],
+        _ => &["go/go.sum", "go/compose/main.go", "go/publish/main.go", "go/stock/main.go"],
     };
     files.iter().map(|file| workspace::root().join("tests").join(file)).collect()
 }
