@@ -6,6 +6,8 @@
 
 #[path = "stock/driver.rs"]
 mod driver;
+#[path = "stock/origins.rs"]
+mod origins;
 #[path = "stock/place.rs"]
 mod place;
 #[path = "stock/script.rs"]
@@ -16,11 +18,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use driver::Driver;
-use place::Place;
+use origins::Visit;
+use place::{Place, token};
 use script::{Abilities, Script};
 use serde_json::json;
-use support::say;
-use tidegate_testkit::{free_port, tools};
+use support::{PATIENCE, admin, say};
+use tidegate_testkit::{free_port, run, tools};
 
 const EVERYTHING: Abilities = Abilities { headers: true, protocol: true, pings: true, status: true };
 /// It does not show the subprotocol.
@@ -148,4 +151,148 @@ fn the_judge_of_streams_finds_a_rule_that_is_another_one() {
     let wrong = Script::new(&mut place, &mut commands(""), EVERYTHING).stream(true).expect_err("a refusal");
     assert_eq!(wrong.step, "with a token it comes in");
     say(&format!("stock client, control: nobody may subscribe: found at {wrong}"));
+}
+
+#[test]
+fn pages_of_a_listed_origin_come_in_and_those_of_no_other() {
+    let port = free_port();
+    let (mut driver, place) = (chromium(port), allowing(&[allowed(port)]));
+    let at = allowed(port);
+    origins::judge(&mut driver, &place, Visit { at: &at, sandboxed: false }, true).expect("it is listed");
+
+    let others = [
+        (format!("{}.evil.localhost:{port}", at.trim_end_matches(&format!(":{port}"))), false),
+        (format!("http://not-allowed.localhost:{port}"), false),
+        (format!("http://localhost:{port}"), false),
+        (at, true),
+    ];
+    for (at, sandboxed) in &others {
+        let visit = Visit { at, sandboxed: *sandboxed };
+        origins::judge(&mut driver, &place, visit, false).expect("it is not listed");
+    }
+    let refused = 5 * others.len();
+    let log = place.node.log();
+    assert_eq!(log.matches(r#""status":403"#).count(), refused, "{log}");
+    let counted = admin::metric(&place.node, r#"tidegate_errors_total{code="forbidden"}"#);
+    assert_eq!(usize::try_from(counted), Ok(refused));
+    say(&format!(
+        "stock client, Chromium from other origins: 5 doors opened, {refused} refused, all of them counted"
+    ));
+}
+
+#[test]
+fn the_judge_of_origins_finds_a_list_that_is_too_wide() {
+    let port = free_port();
+    let place = allowing(&[format!("http://*.localhost:{port}")]);
+    let at = format!("http://allowed.localhost.evil.localhost:{port}");
+    let visit = Visit { at: &at, sandboxed: false };
+    let found = origins::judge(&mut chromium(port), &place, visit, false).expect_err("it is let in");
+    assert!(found.contains("evil"), "{found}");
+    say(&format!("stock client, control: a list of origins that is too wide: {found}"));
+}
+
+#[test]
+fn curl_is_told_what_to_do_about_a_refusal() {
+    let port = free_port();
+    let origin = allowed(port);
+    let place = Place::with(
+        "[server]\n",
+        &format!("[limits]\nundeclared = \"refuse\"\n[server]\norigins = [\"{origin}\"]\n"),
+    );
+    let bearer = |token: &str| format!("Authorization: Bearer {token}");
+    let alice = bearer(&place.token);
+    let forged = bearer(&format!("{}x", place.token));
+    let stranger = bearer(&token(&json!({ "subscribe": ["room:2"] })));
+    let listed = format!("Origin: {origin}");
+    let room = "/sse?channel=room:1";
+    // The request, its status, and words of head and body.
+    let refusals: [(&[&str], &str, u16, &[&str]); 13] = [
+        (
+            &[],
+            room,
+            401,
+            &["www-authenticate: Bearer", r#""code":"unauthorized""#, "Authorization: Bearer …", "?token=…"],
+        ),
+        (&["-H", &forged], room, 401, &["www-authenticate: Bearer", "signature"]),
+        (
+            &[],
+            "/sse?channel=room:1&token=nonsense",
+            401,
+            &["www-authenticate: Bearer", "three base64url parts"],
+        ),
+        (&["-H", &stranger], room, 403, &[r#""code":"forbidden""#, "room:1"]),
+        (
+            &["-H", "Origin: http://evil.localhost", "-H", &alice],
+            room,
+            403,
+            &["server.origins", "evil.localhost"],
+        ),
+        (&["-H", &alice], "/sse?channel=nowhere:1", 404, &[r#""code":"unknown_channel""#, "nowhere"]),
+        (&["-H", &alice], "/events", 404, &["/sse?channel=…"]),
+        (&["-H", &alice], "/sse", 400, &["?channel=chat:1"]),
+        (&["-H", &alice], "/sse?channel=a%20b", 400, &[r#""code":"bad_channel""#]),
+        (&["-H", &alice, "-X", "POST"], room, 405, &["allow: GET, OPTIONS"]),
+        (&["-H", &alice], "/plain?channel=room:1", 426, &["upgrade: websocket", "ws://"]),
+        (&["-H", &alice, "-I"], room, 405, &["allow: GET, OPTIONS"]),
+        (
+            &["-H", &listed],
+            room,
+            401,
+            &["access-control-allow-origin: http://allowed", "Authorization: Bearer"],
+        ),
+    ];
+    for (arguments, path, status, words) in refusals {
+        let answer = curl(&place, arguments, path);
+        assert_eq!(
+            answer.split(' ').nth(1),
+            Some(status.to_string().as_str()),
+            "{arguments:?} {path}: {answer}"
+        );
+        for word in words {
+            assert!(answer.contains(word), "{arguments:?} {path}: no {word:?} in {answer}");
+        }
+    }
+    // curl does not look whether there is a body, which RFC 9110 forbids here.
+    let request = format!("HEAD {room} HTTP/1.1\r\nHost: a\r\n{alice}\r\n\r\n");
+    assert_eq!(admin::ask(place.node.public_addr(), &request).expect("an answer"), (405, String::new()));
+
+    // The preflight that a browser sends before a fetch() with a token in a header.
+    let asks = [
+        "-X",
+        "OPTIONS",
+        "-H",
+        "Access-Control-Request-Method: GET",
+        "-H",
+        "Access-Control-Request-Headers: authorization",
+        "-H",
+    ];
+    let preflight = |origin: &str| curl(&place, &[&asks[..], &[origin]].concat(), room);
+    let yes = preflight(&listed);
+    assert!(yes.starts_with("HTTP/1.1 204 "), "{yes}");
+    for line in [
+        format!("access-control-allow-origin: {origin}\r\n"),
+        "access-control-allow-credentials: true\r\n".to_owned(),
+        "access-control-allow-methods: GET\r\n".to_owned(),
+        "access-control-allow-headers: Authorization, ".to_owned(),
+        "vary: Origin\r\n".to_owned(),
+    ] {
+        assert!(yes.contains(&line), "no {line:?} in {yes}");
+    }
+    for stranger in ["Origin: http://evil.localhost", "Origin: null", &format!("{listed}.evil.localhost")] {
+        let no = preflight(stranger);
+        assert!(no.starts_with("HTTP/1.1 403 ") && !no.contains("access-control-allow"), "{no}");
+    }
+    say("stock client, curl: 13 refusals and 4 preflights, each with status, headers and what to do");
+}
+
+/// What curl prints, with the names of headers in lower case.
+fn curl(place: &Place, arguments: &[&str], path: &str) -> String {
+    let url = format!("{}{path}", place.node.http_url());
+    let answer = run(Command::new("curl").args(["-sSi", "-m", "20"]).args(arguments).arg(url), PATIENCE);
+    let answer = answer.expect("an answer");
+    let lines = answer.split_inclusive('\n').map(|line| match line.split_once(": ") {
+        Some((name, value)) if !name.contains(['{', ' ']) => format!("{}: {value}", name.to_lowercase()),
+        _ => line.to_owned(),
+    });
+    lines.collect()
 }
