@@ -8,6 +8,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("bad_input", &[]),
     ("browser", &[Browser, Node]),
     ("clients", &[Redis, Node, Python]),
+    ("clients_page", &[Browser, Node, Python, Curl]),
     ("closing", &[]),
     ("cluster", &[Redis, Nginx]),
     ("cluster_command", &[Redis, Nginx]),

@@ -160,6 +160,10 @@ fn pages_of_a_listed_origin_come_in_and_those_of_no_other() {
     let at = allowed(port);
     origins::judge(&mut driver, &place, Visit { at: &at, sandboxed: false }, true).expect("it is listed");
 
+    // A page that may come in can read why it may not go further.
+    let url = place.node.sse_url("room:1");
+    assert_eq!(driver.ask(&["dial", "forged", &url, "fetch", "a.b.c"]), json!({ "refused": 401 }));
+
     let others = [
         (format!("{}.evil.localhost:{port}", at.trim_end_matches(&format!(":{port}"))), false),
         (format!("http://not-allowed.localhost:{port}"), false),
@@ -172,6 +176,7 @@ fn pages_of_a_listed_origin_come_in_and_those_of_no_other() {
     }
     let refused = 5 * others.len();
     let log = place.node.log();
+    assert!(log.contains(&format!(r#""origin":"http://allowed.localhost.evil.localhost:{port}""#)), "{log}");
     assert_eq!(log.matches(r#""status":403"#).count(), refused, "{log}");
     let counted = admin::metric(&place.node, r#"tidegate_errors_total{code="forbidden"}"#);
     assert_eq!(usize::try_from(counted), Ok(refused));

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use super::sources::Tree;
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
     "docs/api.md",
+    "docs/clients.md",
     "docs/configuration.md",
     "docs/protocol.md",
     "docs/redis.md",

@@ -177,6 +177,7 @@ fn check_origin(node: &Node, head: &Head) -> Result<(), Response> {
         return Ok(());
     }
     let origin: String = origin.chars().take(100).collect();
+    tracing::debug!(%origin, "not a listed origin");
     let message = format!("pages of origin {origin:?} may not connect here (server.origins)");
     Err(Response::refusal(&Refusal::new(Reason::Forbidden, message)))
 }

@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 
 export const { PAGE, ADMIN, NPM, CHROMIUM } = process.env;
 const { chromium } = createRequire(`${NPM}/package.json`)("playwright-core");
-const ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+export const ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"];
 
 export const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; "

@@ -7,7 +7,8 @@
 //! | `<!-- terminal NAME shows -->` | | what that terminal prints next |
 //! | `<!-- not run: WHY -->` | not run | |
 //!
-//! `<!-- Ctrl-C in NAME -->` stands alone. In `text`, `…` is anything in a line, or any lines where it stands alone.
+//! `<!-- file NAME -->` before a block of any language puts it into that file. `<!-- Ctrl-C in NAME -->` and
+//! `<!-- NAME is a browser at URL -->` stand alone; what a browser shows is its console. In `text`, `…` is anything in a line, or any lines where it stands alone.
 //! A command that nothing checks is an error, like anything else that is not understood.
 
 /// One thing to do, and the line of the page that says so.
@@ -27,9 +28,14 @@ pub(crate) enum Deed {
     Shows { terminal: String, prints: Vec<String> },
     /// Ctrl-C.
     Stop { terminal: String },
+    /// Save this under a name.
+    Save { name: String, body: Vec<String> },
     /// Left out.
     NotRun { commands: Vec<String> },
 }
+
+/// The command that stands for opening a page: it prints the lines of the console.
+pub(crate) const BROWSER: &str = "open-in-browser";
 
 /// The steps of a page.
 ///
@@ -55,6 +61,10 @@ pub(crate) fn steps(page: &str) -> Result<Vec<Step>, String> {
             },
             ("text", Mark::Shows(terminal)) => Deed::Shows { terminal, prints: body },
             ("", Mark::Stop(terminal)) => Deed::Stop { terminal },
+            ("", Mark::Browser(terminal, url)) => {
+                Deed::Start { terminal, command: format!("{BROWSER} {url}") }
+            }
+            (language, Mark::File(name)) if !language.is_empty() => Deed::Save { name, body },
             ("js", Mark::None) => continue,
             (_, mark) => {
                 return Err(format!("line {line}: {mark:?} does not belong to a block of {language:?}"));
@@ -79,6 +89,8 @@ enum Mark {
     Terminal(String),
     Shows(String),
     Stop(String),
+    File(String),
+    Browser(String, String),
 }
 
 type Block = (usize, Mark, String, Vec<String>);
@@ -113,7 +125,9 @@ fn blocks(page: &str) -> Result<Vec<Block>, String> {
             continue;
         };
         match mark(comment) {
-            Some(stop @ Mark::Stop(_)) => blocks.push((line, stop, String::new(), Vec::new())),
+            Some(alone @ (Mark::Stop(_) | Mark::Browser(..))) => {
+                blocks.push((line, alone, String::new(), Vec::new()));
+            }
             Some(mark) => before = mark,
             None => return Err(format!("line {line}: <!-- {comment} --> says nothing to this test")),
         }
@@ -128,6 +142,12 @@ fn mark(comment: &str) -> Option<Mark> {
     }
     if let Some(terminal) = comment.strip_prefix("Ctrl-C in ") {
         return name(terminal).map(Mark::Stop);
+    }
+    if let Some(file) = comment.strip_prefix("file ") {
+        return name(file).filter(|file| !file.contains('/')).map(Mark::File);
+    }
+    if let Some((terminal, url)) = comment.split_once(" is a browser at ") {
+        return name(terminal).zip(name(url)).map(|(terminal, url)| Mark::Browser(terminal, url));
     }
     let terminal = comment.strip_prefix("terminal ")?;
     match terminal.strip_suffix(" shows") {
@@ -144,7 +164,7 @@ fn check(steps: &[Step]) -> Result<(), String> {
                 Deed::Start { terminal: other, .. }
                 | Deed::Shows { terminal: other, .. }
                 | Deed::Stop { terminal: other } => other == terminal,
-                Deed::Run { .. } | Deed::NotRun { .. } => false,
+                Deed::Run { .. } | Deed::NotRun { .. } | Deed::Save { .. } => false,
             };
             steps[at + 1..].iter().find(mine).map(|step| &step.deed)
         };
@@ -158,6 +178,7 @@ fn check(steps: &[Step]) -> Result<(), String> {
         };
         let problem = match deed {
             Deed::Run { commands, .. } | Deed::NotRun { commands } if commands.is_empty() => "nothing to run",
+            Deed::Save { body, .. } if body.is_empty() => "nothing to save",
             Deed::Run { prints, .. } | Deed::Shows { prints, .. } if prints.is_empty() => {
                 "nothing says what this prints"
             }
@@ -243,6 +264,20 @@ mod tests {
     }
 
     #[test]
+    fn files_and_browsers_are_steps() {
+        let page = "<!-- file A.java -->\n```java\nclass A {\n\n}\n```\n<!-- tab is a browser at http://a/b -->\n\
+                    <!-- terminal tab shows -->\n```text\nhello\n```\n";
+        assert_eq!(
+            deeds(page),
+            [
+                Deed::Save { name: "A.java".into(), body: texts(&["class A {", "", "}"]) },
+                Deed::Start { terminal: "tab".into(), command: format!("{BROWSER} http://a/b") },
+                Deed::Shows { terminal: "tab".into(), prints: texts(&["hello"]) },
+            ]
+        );
+    }
+
+    #[test]
     fn what_is_not_checked_or_not_understood_is_an_error() {
         let start = "<!-- terminal a -->\n```sh\nserve\n```\n";
         let shows = "<!-- terminal a shows -->\n```text\nready\n```\n";
@@ -263,6 +298,9 @@ mod tests {
             (format!("{start}{shows}<!-- Ctrl-C in a -->\n{shows}"), "nothing runs"),
             ("<!-- Ctrl-C in a -->\n".to_owned(), "nothing runs"),
             ("<!-- terminal a -->\n```sh\na\nb\n```\n".to_owned(), "one command"),
+            ("<!-- file a -->\n```java\n```\n".to_owned(), "nothing to save"),
+            ("<!-- file ../a -->\n```java\nx\n```\n".to_owned(), "says nothing"),
+            ("<!-- a is a browser at http://b -->\n".to_owned(), "nothing says"),
         ] {
             let problem = steps(&page).expect_err(&page);
             assert!(problem.contains(words), "{page}{problem}");

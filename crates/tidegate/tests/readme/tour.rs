@@ -1,6 +1,7 @@
 //! Follows a page: runs its steps, and says which line of it is not true.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,6 +35,7 @@ pub(crate) struct Tour {
     binary: String,
     first_port: u16,
     patience: Duration,
+    path: OsString,
     terminals: BTreeMap<String, Terminal>,
 }
 
@@ -60,8 +62,18 @@ impl Tour {
             binary: binary.to_owned(),
             first_port,
             patience,
+            path: std::env::var_os("PATH").unwrap_or_default(),
             terminals: BTreeMap::new(),
         }
+    }
+
+    /// The same, with programs of this folder before all others.
+    #[allow(dead_code, reason = "not every page needs it")]
+    pub(crate) fn with_programs(mut self, folder: &Path) -> Self {
+        let rest = std::env::split_paths(&self.path).collect::<Vec<_>>();
+        let all = std::iter::once(folder.to_owned()).chain(rest);
+        self.path = std::env::join_paths(all).expect("no colon in a path");
+        self
     }
 
     /// How many ports a walk needs, from the first one on.
@@ -126,6 +138,10 @@ impl Tour {
                 terminal.process.signal(Signal::INT);
                 terminal.process.wait(self.patience).map_err(|error| format!("{error:#}"))?;
             }
+            Deed::Save { name, body } => {
+                let text = body.iter().map(|line| self.with_ports(line) + "\n").collect::<String>();
+                fs::write(self.folder.join(name), text).map_err(|error| error.to_string())?;
+            }
             Deed::NotRun { .. } => {}
         }
         Ok(())
@@ -138,7 +154,7 @@ impl Tour {
 
     fn shell(&self, command: &str) -> Command {
         let mut shell = Command::new("sh");
-        shell.arg("-c").arg(self.translate(command)).current_dir(&self.folder);
+        shell.arg("-c").arg(self.translate(command)).current_dir(&self.folder).env("PATH", &self.path);
         let ours = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIDEGATE_"));
         ours.for_each(|(name, _)| {
             shell.env_remove(name);

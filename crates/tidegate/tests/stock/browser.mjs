@@ -5,11 +5,10 @@ import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { ARGUMENTS } from "../browser/harness.mjs";
 
 const { NPM, CHROMIUM, PORT } = process.env;
 const { chromium } = createRequire(`${NPM}/package.json`)("playwright-core");
-const ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"];
 
 const page = readFileSync(new URL("page.html", import.meta.url));
 // A sandbox without allow-same-origin: the frame's origin is "null".
