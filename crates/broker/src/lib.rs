@@ -17,6 +17,7 @@ use tidegate_core::{ChannelName, Event, Position};
 
 pub use counters::{Counters, ShardCounters};
 pub use event_queue::{EventQueue, QueueFull, QueueLimits};
+pub use log_pace::LogPace;
 pub use memory::MemoryBroker;
 pub use news::{News, Shard};
 pub use redis::RedisBroker;

@@ -9,7 +9,7 @@ const PACE: Duration = Duration::from_secs(60);
 
 /// Decides which occurrence is worth a line.
 #[derive(Debug, Default)]
-pub(crate) struct LogPace(Mutex<Pace>);
+pub struct LogPace(Mutex<Pace>);
 
 #[derive(Debug, Default)]
 struct Pace {
@@ -19,7 +19,7 @@ struct Pace {
 
 impl LogPace {
     /// It happened once more. Returns how often since the last line, if it is time for one.
-    pub(crate) fn tick(&self) -> Option<u64> {
+    pub fn tick(&self) -> Option<u64> {
         let mut pace = self.0.lock();
         pace.times += 1;
         if pace.last.is_some_and(|last| last.elapsed() < PACE) {

@@ -12,6 +12,7 @@ mod drain;
 mod front;
 mod listen;
 mod node;
+mod refusing;
 mod registry;
 mod relay;
 pub mod settings;

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
@@ -12,10 +12,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::front;
-use crate::node::Node;
+use crate::node::{Arrival, Node};
+use crate::refusing::{Refusing, Room};
 
 /// Connections the kernel finishes ahead of us; it cuts this at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
+/// Bytes that the kernel takes of a connection beyond what it has sent already. It would take up to 4 MiB
+/// (`net.ipv4.tcp_wmem`) of each peer that stops reading, and call none of it progress for as long.
+const UNSENT: u32 = 64 << 10;
 /// After an error of `accept` such as EMFILE: a spin would only take the time that closing needs.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -39,9 +43,9 @@ pub(crate) fn lacks_family(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(97 | 99))
 }
 
-/// Accepts from all listeners until the node stops. Each connection needs a permit, which it holds
-/// until it is gone: at the limit nobody is accepted, and the kernel's backlog and the load balancer
-/// send them elsewhere. One task for all, so that no listener sits on a permit nobody asks it for.
+/// Accepts from all listeners until the node stops. Each connection needs a permit, which it holds until
+/// it is gone. While there is none, who comes is told to try again, at a pace: neither a client nor a
+/// load balancer should wait in the kernel's backlog for what may not come. One task for all listeners.
 pub(crate) async fn accept(
     node: Arc<Node>,
     listeners: Vec<TcpListener>,
@@ -49,24 +53,32 @@ pub(crate) async fn accept(
     unheard: Duration,
 ) {
     let stop = node.accepting.clone();
+    let mut refusing = Refusing::new(Arc::clone(&node));
     let mut turn = 0;
     loop {
-        let next = async {
-            let permit = Arc::clone(&permits).acquire_owned().await;
-            turn += 1; // no listener goes first always
-            (poll_fn(|context| any(&listeners, turn, context)).await, permit)
-        };
-        let Some((accepted, Ok(permit))) = stop.run_until_cancelled(next).await else { return };
+        turn += 1; // no listener goes first always
+        let next = poll_fn(|context| any(&listeners, turn, context));
+        let Some(accepted) = stop.run_until_cancelled(next).await else { return };
         match accepted {
             Ok(socket) => {
                 if let Err(error) = prepare(&socket, unheard) {
                     tracing::debug!(%error, "an accepted socket was gone at once");
                     continue;
                 }
-                node.tasks.spawn(front::welcome(Arc::clone(&node), socket, permit));
+                match stop.run_until_cancelled(refusing.room(&permits)).await {
+                    Some(Room::Seat(permit)) => {
+                        let arrival = Arrival { permit, at: node.clock.now() };
+                        node.tasks.spawn(front::welcome(Arc::clone(&node), socket, arrival));
+                    }
+                    Some(Room::Slot(slot)) => refusing.refuse(socket, slot),
+                    None => return,
+                }
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept; trying again");
+                refusing.cannot_accept(&error, || {
+                    let mut context = Context::from_waker(Waker::noop());
+                    any(&listeners, turn, &mut context)
+                });
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -84,8 +96,11 @@ fn any(listeners: &[TcpListener], first: usize, context: &mut Context<'_>) -> Po
     Poll::Pending
 }
 
-/// Small writes leave at once; a peer whose kernel is silent for `unheard` is given up.
+/// Small writes leave at once; a peer whose kernel takes nothing of what was sent for `unheard` is given up;
+/// what the kernel has not sent stays small, so that what waits for a slow peer waits in its outbox.
 fn prepare(socket: &TcpStream, unheard: Duration) -> io::Result<()> {
     socket.set_nodelay(true)?;
-    SockRef::from(socket).set_tcp_user_timeout(Some(unheard))
+    let socket = SockRef::from(socket);
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    socket.set_tcp_user_timeout(Some(unheard))
 }

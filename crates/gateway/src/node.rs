@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tidegate_core::session::{Policy, Session};
+use tidegate_broker::LogPace;
+use tidegate_core::session::{Now, Policy, Session};
 use tidegate_core::{Close, Reason, SessionId};
 use tidegate_metrics::{Door as DoorMetrics, Metrics};
 use tidegate_protocol::codes;
@@ -43,6 +44,14 @@ impl std::fmt::Debug for ApiKey {
     }
 }
 
+/// A connection that was let in.
+pub(crate) struct Arrival {
+    /// Its place among the connections of the node; given back when it is gone.
+    pub(crate) permit: OwnedSemaphorePermit,
+    /// When it came: what it has to say within 5 s counts from here, not from where its door opened.
+    pub(crate) at: Now,
+}
+
 /// One node.
 pub(crate) struct Node {
     pub(crate) settings: NodeSettings,
@@ -60,6 +69,7 @@ pub(crate) struct Node {
     /// The tasks of connections and handshakes; the node ends when they have.
     pub(crate) tasks: TaskTracker,
     draining: AtomicBool,
+    slow: LogPace,
 }
 
 /// Everything a node is made of.
@@ -96,6 +106,7 @@ impl Node {
             accepting,
             tasks,
             draining,
+            slow: LogPace::default(),
         }
     }
 
@@ -139,7 +150,7 @@ impl Node {
         socket: Socket,
         opened: OpenedDoor,
         leftover: &[u8],
-        permit: OwnedSemaphorePermit,
+        arrival: Arrival,
     ) {
         let OpenedDoor { door, format, manner, head, first } = opened;
         let door_metrics = &self.doors[door.index()];
@@ -151,8 +162,8 @@ impl Node {
             None => connection.hold(),
         }
         let id = SessionId::from_random(rand::random());
-        let session = Session::new(Arc::clone(&self.policy), id, manner, self.clock.now());
-        let mut serve = Serve::new(Arc::clone(self), connection, session, door, permit);
+        let session = Session::new(Arc::clone(&self.policy), id, manner, arrival.at);
+        let mut serve = Serve::new(Arc::clone(self), connection, session, door, arrival.permit);
         serve.begin(first, leftover);
         if self.is_draining() {
             serve.goodbye(); // the drain may have looked through the registry just before
@@ -166,6 +177,11 @@ impl Node {
         let metrics = &self.doors[door.index()];
         metrics.connections.dec();
         metrics.closed(reason).inc();
+        if close == Some(Close::Slow)
+            && let Some(times) = self.slow.tick()
+        {
+            tracing::warn!(times, "connections closed: their clients read too slowly");
+        }
         tracing::debug!(door = doors::NAMES[door.index()], %session, reason, "connection closed");
     }
 }

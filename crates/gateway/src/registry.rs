@@ -13,6 +13,8 @@ use tidegate_core::Close;
 
 use crate::connection::{Peer, wake};
 
+/// How long what waits for a peer may wait without a byte of it being taken. Above: close 4100.
+const WRITE_TIMEOUT_S: u32 = 5;
 /// Connections looked at under one hold of the lock.
 const WALK: usize = 1024;
 
@@ -64,6 +66,16 @@ impl Registry {
         }
     }
 
+    /// Something waits for the peer at `place` since `now_s`: whether it gets on is looked at when the
+    /// write deadline is over. Returns the second of that look; until then nobody has to ask again.
+    pub(crate) fn watch(&self, place: Place, now_s: u32) -> u32 {
+        let at_s = now_s + WRITE_TIMEOUT_S;
+        if let Some(entry) = self.entries.lock().get_mut(place.0) {
+            entry.look_s = entry.look_s.min(at_s);
+        }
+        at_s
+    }
+
     /// How many connections there are.
     pub(crate) fn len(&self) -> usize {
         self.entries.lock().len()
@@ -80,8 +92,16 @@ impl Registry {
         let mut due = Vec::new();
         loop {
             let next = self.walk(from, now_s, &mut due);
-            for connection in due.drain(..) {
-                self.look_at(&connection, now_s);
+            for (place, connection) in due.drain(..) {
+                if !connection.is_blocked() {
+                    self.look_at(&connection, now_s);
+                } else if now_s.saturating_sub(connection.last_signs_s().1) >= WRITE_TIMEOUT_S {
+                    connection.give_up();
+                } else {
+                    // A ping would only wait behind the rest: what counts is whether the rest gets on.
+                    // Its place may be another's by now; then that one is looked at early.
+                    self.watch(place, connection.last_signs_s().1);
+                }
             }
             match next {
                 Some(next) => from = next,
@@ -91,7 +111,7 @@ impl Registry {
     }
 
     /// Gathers who is due among some entries; returns where to go on.
-    fn walk(&self, from: usize, now_s: u32, due: &mut Vec<Arc<Peer>>) -> Option<usize> {
+    fn walk(&self, from: usize, now_s: u32, due: &mut Vec<(Place, Arc<Peer>)>) -> Option<usize> {
         let mut entries = self.entries.lock();
         let end = entries.capacity();
         let to = end.min(from + WALK);
@@ -103,7 +123,7 @@ impl Registry {
             }
             if entry.look_s <= now_s {
                 entry.look_s = now_s + self.next_look(&entry.connection, now_s);
-                due.push(Arc::clone(&entry.connection));
+                due.push((Place(at), Arc::clone(&entry.connection)));
             }
         }
         (to < end).then_some(to)
@@ -122,26 +142,23 @@ impl Registry {
     }
 
     fn look_at(&self, connection: &Arc<Peer>, now_s: u32) {
-        let (heard_s, progress_s) = connection.last_signs_s();
+        let (heard_s, _) = connection.last_signs_s();
         let silent = now_s.saturating_sub(heard_s);
         let interval = self.jittered(connection);
         if silent < interval {
             return;
         }
         let format = connection.format();
-        if connection.is_blocked() {
-            // A ping would only wait behind the rest: what counts is whether the rest gets on.
-            if now_s.saturating_sub(progress_s) >= interval + self.pong_s {
-                connection.wake(wake::KILL);
-            }
-        } else if format.answers_pings() && silent >= interval + self.pong_s {
+        if format.answers_pings() && silent >= interval + self.pong_s {
             connection.close(Close::NoPong, format.close(Close::NoPong, ""));
+            connection.wake(wake::KILL); // nobody is there to finish a closing handshake with
         } else {
             connection.send(format.ping());
         }
     }
 
-    /// The ping interval, spread by ±10 % so that connections of one storm part.
+    /// The ping interval, up to a fifth shorter so that connections of one storm part. Never longer: who
+    /// vanished is found within ping and pong together.
     fn jittered(&self, connection: &Arc<Peer>) -> u32 {
         let spread = self.ping_s / 5;
         if spread == 0 {
@@ -149,6 +166,6 @@ impl Registry {
         }
         // The address is as good as random, and costs no memory.
         let seed = (Arc::as_ptr(connection) as usize >> 6) as u32;
-        self.ping_s - spread / 2 + seed % (spread + 1)
+        self.ping_s - seed % (spread + 1)
     }
 }

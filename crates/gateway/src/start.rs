@@ -64,6 +64,7 @@ pub struct Gateway {
     addresses: Addresses,
     relay: RelayTasks,
     connections: usize,
+    admin_connections: usize,
     unheard: Duration,
     drain: Duration,
 }
@@ -98,6 +99,14 @@ impl Gateway {
         }
 
         let (connections, drain) = (checked.connections, checked.drain);
+        let admin_connections = checked.admin_connections;
+        if connections < settings.limits.connections {
+            tracing::warn!(
+                set = settings.limits.connections,
+                connections,
+                "limits.connections is more than the file limit (ulimit -n) has room for"
+            );
+        }
         let source = if checked.redis.is_some() { "redis" } else { "memory" };
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), source);
         let clock = Clock::start();
@@ -114,7 +123,8 @@ impl Gateway {
         };
         let lanes = LaneMetrics::new(&metrics);
         let (relay, tasks) = Relay::start(Arc::clone(&hub), broker, queues, LINGER, clock.clone(), lanes);
-        let unheard = checked.ping + checked.pong;
+        // The kernel's answer counts as much as a pong: a stream of events has no other.
+        let unheard = checked.pong;
         let greeting = Greeting { limits: checked.limits, ping: checked.ping };
         let shared = Arc::new(Shared {
             outbox: checked.outbox,
@@ -133,7 +143,17 @@ impl Gateway {
             shared,
             greeting,
         }));
-        Ok(Self { node, public, admin, addresses, relay: tasks, connections, unheard, drain })
+        Ok(Self {
+            node,
+            public,
+            admin,
+            addresses,
+            relay: tasks,
+            connections,
+            admin_connections,
+            unheard,
+            drain,
+        })
     }
 
     /// Where it listens.
@@ -143,12 +163,12 @@ impl Gateway {
 
     /// Serves until `shutdown`, then drains and ends every task it started.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { node, public, admin, relay, connections, unheard, drain, .. } = self;
+        let Self { node, public, admin, relay, connections, admin_connections, unheard, drain, .. } = self;
         let serving = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let permits = Arc::new(Semaphore::new(connections));
         tasks.spawn(listen::accept(Arc::clone(&node), public, permits, unheard));
-        tasks.spawn(crate::admin::serve(Arc::clone(&node), admin, serving.clone()));
+        tasks.spawn(crate::admin::serve(Arc::clone(&node), admin, admin_connections, serving.clone()));
         tasks.spawn(heartbeat(Arc::clone(&node), serving.clone()));
 
         shutdown.cancelled().await;

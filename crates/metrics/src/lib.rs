@@ -15,6 +15,17 @@ pub use prometheus::{IntCounter, IntGauge};
 /// Why events did not reach whom they were meant for: the values of `events_dropped_total{reason}`.
 pub const DROP_REASONS: &[&str] = &["slow", "oversized", "queue_full", "unknown_envelope", "unknown_channel"];
 
+/// Why a connection was refused before its door opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedFor {
+    /// The node has as many as `limits.connections` allows.
+    Full,
+    /// The process has no file descriptor left.
+    Files,
+    /// The head of the request did not come in time.
+    Timeout,
+}
+
 /// All metrics of one node. Several nodes in one process have one each.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -35,6 +46,7 @@ pub struct Metrics {
     pub ready: IntGauge,
     /// From publishing and from receiving to the sockets.
     pub delivery: Delivery,
+    refused: [IntCounter; 3],
     dropped: IntCounterVec,
     errors: IntCounterVec,
     redis_up: IntGaugeVec,
@@ -57,6 +69,12 @@ impl Metrics {
         for reason in DROP_REASONS {
             dropped.with_label_values(&[reason]); // a series that exists can be alerted on
         }
+        let refused = int_counters(
+            &registry,
+            "connections_refused_total",
+            "Connections refused before their door opened, by reason.",
+            &["reason"],
+        );
         let lag = Gauge::with_opts(opts("relay_lag_seconds", "From the queue to the sockets, newest batch."));
         let relay_lag = lag.and_then(|g| registry.register(Box::new(g.clone())).map(|()| g));
         Self {
@@ -68,6 +86,7 @@ impl Metrics {
             relay_lag: relay_lag.expect("constant name, fresh registry"),
             ready: int_gauge(&registry, "ready", "1 while the node is ready."),
             delivery: Delivery::new(&registry),
+            refused: ["full", "files", "timeout"].map(|reason| refused.with_label_values(&[reason])),
             dropped,
             errors: int_counters(&registry, "errors_total", "Refused requests, by code.", &["code"]),
             redis_up: int_gauges(&registry, "redis_up", "1 while this Redis shard is heard.", &["shard"]),
@@ -79,6 +98,11 @@ impl Metrics {
             ),
             registry,
         }
+    }
+
+    /// Connections refused before their door opened.
+    pub fn refused(&self, why: RefusedFor) -> &IntCounter {
+        &self.refused[why as usize]
     }
 
     /// Events that were not delivered, for one of [`DROP_REASONS`].

@@ -18,6 +18,7 @@ mod redis_cluster;
 mod report;
 mod sentinel;
 pub mod tools;
+mod usage;
 
 pub use echo::echo_binary;
 pub use nginx::Nginx;
@@ -30,3 +31,4 @@ pub use redis::RedisServer;
 pub use redis_cluster::RedisCluster;
 pub use report::{full, say};
 pub use sentinel::{MASTER, SentinelSet};
+pub use usage::Usage;

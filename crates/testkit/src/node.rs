@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::{Process, free_port};
+use crate::{Process, Usage, free_port};
 
 /// How long a node may take to listen, on a machine that builds something else at the same time.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,6 +25,7 @@ pub struct NodeBuilder {
     redis: Option<String>,
     config: Option<String>,
     env: BTreeMap<String, String>,
+    files: Option<u32>,
 }
 
 impl NodeBuilder {
@@ -70,6 +71,13 @@ impl NodeBuilder {
         self
     }
 
+    /// How many file descriptors it may have, soft and hard limit alike.
+    #[must_use]
+    pub fn files(mut self, most: u32) -> Self {
+        self.files = Some(most);
+        self
+    }
+
     /// Starts the node and waits until it listens.
     ///
     /// # Errors
@@ -108,6 +116,7 @@ impl Node {
             redis: None,
             config: None,
             env: BTreeMap::new(),
+            files: None,
         }
     }
 
@@ -151,6 +160,11 @@ impl Node {
         &mut self.process
     }
 
+    /// What its process uses now.
+    pub fn usage(&self) -> Usage {
+        self.process.usage()
+    }
+
     /// Everything it has logged.
     pub fn log(&self) -> String {
         self.process.log()
@@ -189,7 +203,14 @@ impl Node {
 
 fn launch(node: &NodeBuilder, folder: &TempDir) -> Result<(Process, Listening)> {
     let (log, stdout) = (folder.path().join("stderr"), folder.path().join("stdout"));
-    let mut command = Command::new(&node.binary);
+    let mut command = match node.files {
+        None => Command::new(&node.binary),
+        Some(most) => {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", "ulimit -n $0 && exec \"$@\"", &most.to_string()]).arg(&node.binary);
+            shell
+        }
+    };
     for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("TIDEGATE_")) {
         command.env_remove(key);
     }

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal};
 
+use crate::Usage;
+
 /// A running child and everything it starts.
 #[derive(Debug)]
 pub struct Process {
@@ -65,6 +67,11 @@ impl Process {
     /// The process id, which is its group's id too.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it uses now; nothing once it has ended.
+    pub fn usage(&self) -> Usage {
+        Usage::of(self.pid())
     }
 
     /// Sends a signal to the process alone, unless it has ended.

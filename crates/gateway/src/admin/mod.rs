@@ -7,9 +7,9 @@ mod channels;
 mod health;
 mod problem;
 mod publish;
+mod server;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -17,51 +17,12 @@ use axum::http::HeaderMap;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tidegate_core::{Reason, Refusal};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use crate::front::is_loopback;
 use crate::node::{ApiKey, Node};
 use problem::Problem;
-
-/// For a whole head; hyper and axum have no limit by themselves.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections at once. One more waits in the kernel's backlog.
-const CONNECTIONS: usize = 512;
-
-/// Serves until `stop`.
-pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener, stop: CancellationToken) {
-    let router = router(node);
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.len() >= CONNECTIONS {
-            connections.join_next().await;
-        }
-        while connections.try_join_next().is_some() {}
-        let Some(accepted) = stop.run_until_cancelled(listener.accept()).await else { break };
-        let Ok((socket, _)) = accepted else {
-            tokio::time::sleep(Duration::from_millis(100)).await; // EMFILE: no spin
-            continue;
-        };
-        let _ = socket.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .serve_connection(TokioIo::new(socket), service);
-        let stop = stop.clone();
-        connections.spawn(async move {
-            // An error is the peer's: it left, or sent what is no HTTP.
-            let _ = stop.run_until_cancelled(connection).await;
-        });
-    }
-    while connections.join_next().await.is_some() {}
-}
+pub(crate) use server::serve;
 
 fn router(node: Arc<Node>) -> Router {
     let most = node.policy.limits.event_bytes * 2 + (64 << 10); // base64, and room for the rest

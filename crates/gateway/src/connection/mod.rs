@@ -57,7 +57,7 @@ pub(crate) struct Shared {
 pub(crate) struct Connection<B> {
     stream: B,
     format: Format,
-    /// The node's second in which the peer was last heard, and in which a write last got on.
+    /// The node's second in which the peer was last heard, and in which a write last got on or began to wait.
     heard_s: AtomicU32,
     progress_s: AtomicU32,
     wakes: AtomicU8,
@@ -100,7 +100,7 @@ impl<B: ByteStream> Connection<B> {
         self.wake(wake::ANSWERS);
     }
 
-    /// The seconds in which the peer was last heard, and in which a write last got on.
+    /// The seconds in which the peer was last heard, and in which a write last got on or began to wait.
     pub(crate) fn last_signs_s(&self) -> (u32, u32) {
         (self.heard_s.load(Ordering::Relaxed), self.progress_s.load(Ordering::Relaxed))
     }

@@ -65,6 +65,8 @@ pub(crate) struct Serve {
     door: Door,
     /// Seats whose channel the broker has not confirmed yet. Bounded by the session's open asks.
     joining: Vec<(Ticket, Seat)>,
+    /// Until this second the registry looks by itself whether what is blocked gets on.
+    watched_s: u32,
     /// Ends a connection that does not finish closing.
     closing: Option<Pin<Box<Sleep>>>,
     /// Room for one connection of the node; given back when the task ends.
@@ -81,7 +83,17 @@ impl Serve {
     ) -> Self {
         let place = node.registry.enter(Arc::clone(&connection), node.clock.second());
         node.registry.expect(place, session.deadline_s(node.clock.now()));
-        Self { node, connection, place, session, door, joining: Vec::new(), closing: None, _permit: permit }
+        Self {
+            node,
+            connection,
+            place,
+            session,
+            door,
+            joining: Vec::new(),
+            watched_s: 0,
+            closing: None,
+            _permit: permit,
+        }
     }
 
     /// What comes before the task: `first` is what the door has to say before reading, `leftover` was
@@ -282,6 +294,10 @@ impl Serve {
                 Poll::Pending => break,
             }
             self.connection.resume();
+        }
+        let now_s = self.node.clock.second();
+        if self.watched_s <= now_s && self.connection.is_blocked() {
+            self.watched_s = self.node.registry.watch(self.place, now_s);
         }
         Ok(())
     }

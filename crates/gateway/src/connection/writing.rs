@@ -3,7 +3,7 @@
 //! ```text
 //! open ──stage, flush──► all written
 //!  │ └─part written────► blocked: the task waits for room, writes the rest
-//!  ├─overflow──────────► closing: a half-written entry stays, the rest goes, then the close frame
+//!  ├─overflow, or 5 s blocked─► closing: a half-written entry stays, the rest goes, then the close frame
 //!  └─close─────────────► closing ──drained──► finished: the peer's end, or 5 s ──► dead
 //! ```
 
@@ -156,6 +156,17 @@ impl<B: ByteStream> Connection<B> {
         self.close(Close::Draining, self.format.close(Close::Draining, ""));
     }
 
+    /// Closes because the peer takes nothing of what waits. That is dropped at once; the peer has until
+    /// the end of closing to read why.
+    pub(crate) fn give_up(&self) {
+        let mut out = self.out.lock();
+        if out.blocked && matches!(out.state, State::Open | State::Held) {
+            let message =
+                format!("the client took nothing for 5 s while {} bytes waited", out.outbox.bytes());
+            self.cut(&mut out, Close::Slow, &message);
+        }
+    }
+
     /// Closes at once: nothing that waits is written but `only`.
     pub(crate) fn close_instead(&self, close: Close, only: Bytes) {
         let mut out = self.out.lock();
@@ -213,6 +224,8 @@ impl<B: ByteStream> Connection<B> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !out.blocked {
                         out.blocked = true;
+                        // From now on it waits, however long ago there was something to write.
+                        self.progress_s.store(self.shared.clock.second(), Ordering::Relaxed);
                         self.wake(wake::OUTBOX);
                     }
                     break;

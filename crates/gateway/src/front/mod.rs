@@ -15,25 +15,26 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_metrics::RefusedFor;
 use tokio::io::AsyncReadExt;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::connection::Socket;
-use crate::node::Node;
+use crate::node::{Arrival, Node};
 use head::{Head, MAX_HEAD};
 use open::Opened;
 pub(crate) use open::OpenedDoor;
 pub(crate) use origin::{Origins, is_loopback};
 pub(crate) use response::{Response, refusal_response};
 
-/// From accepting to the end of the request's head. Counts the whole, not each byte.
+/// From accepting to the end of the request's head. Counts the whole, not each byte. The session's own 5 s
+/// begin at the same moment, so the two together are no longer.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a refused peer may take to read why, before the socket is closed under it.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Handles an accepted socket until its door is open; the door then runs in a task of its own, whose
 /// memory does not carry what the handshake needed.
-pub(crate) async fn welcome(node: Arc<Node>, mut socket: Socket, permit: OwnedSemaphorePermit) {
+pub(crate) async fn welcome(node: Arc<Node>, mut socket: Socket, arrival: Arrival) {
     let reading = tokio::time::timeout(HANDSHAKE_TIMEOUT, read_head(&mut socket));
     // A node that stops waits for no head that is still to come.
     let Some(read) = node.accepting.run_until_cancelled(reading).await else {
@@ -45,12 +46,13 @@ pub(crate) async fn welcome(node: Arc<Node>, mut socket: Socket, permit: OwnedSe
         Ok(Ok(None)) => return,
         Ok(Err(refusal)) => return answer(socket, &refusal).await,
         Err(_) => {
+            node.metrics.refused(RefusedFor::Timeout).inc();
             return answer(socket, &Response::text(408, "the request's head did not come within 5 s")).await;
         }
     };
     let (head, leftover) = head;
     match open::open(&node, &head) {
-        Ok(Opened::Door(opened)) => node.serve(socket, *opened, &leftover, permit),
+        Ok(Opened::Door(opened)) => node.serve(socket, *opened, &leftover, arrival),
         Ok(Opened::Answer(response)) => answer(socket, &response).await,
         Err(response) => {
             tracing::debug!(status = response.status(), path = head.path(), "request refused");

@@ -11,8 +11,13 @@ use super::{LimitsSettings, NamespaceSettings, Settings, Undeclared};
 use crate::front::Origins;
 use crate::node::ApiKey;
 
-/// Descriptors kept for everything that is no connection: listeners, Redis, the log.
-const RESERVED_FILES: usize = 128;
+/// Descriptors kept for what is no connection of a client: a quarter of the file limit, but at least and at
+/// most so many. Clients may take all others; Redis, the admin port and the log go on.
+const KEPT_FILES: (usize, usize) = (64, 576);
+/// Of these, what the node itself may need: listeners, Redis with its pool, refusals under way, the log.
+const OWN_FILES: usize = 48;
+/// Most connections of the admin port.
+const ADMIN_CONNECTIONS: usize = 512;
 
 /// The shortest key of the API, in bytes.
 const MIN_KEY_BYTES: usize = 16;
@@ -34,6 +39,8 @@ pub(crate) struct Checked {
     pub(crate) drain: Duration,
     pub(crate) workers: usize,
     pub(crate) connections: usize,
+    /// Of the admin port.
+    pub(crate) admin_connections: usize,
     pub(crate) redis: Option<RedisSettings>,
     pub(crate) access: Access,
     pub(crate) limits: Limits,
@@ -77,6 +84,7 @@ impl Settings {
             n if n <= 1024 => n,
             n => return error(format!("server.workers must be at most 1024, not {n}")),
         };
+        let files = file_limit();
         Ok(Checked {
             admin,
             api: self.api(admin)?,
@@ -86,7 +94,8 @@ impl Settings {
             pong: self.server.pong_timeout.get(),
             drain: self.server.drain.get(),
             workers,
-            connections: self.limits.connections(),
+            connections: self.limits.connections(files),
+            admin_connections: (kept_files(files) - OWN_FILES).min(ADMIN_CONNECTIONS),
             redis: self.redis()?,
             access: self.access(loopback)?,
             limits: self.limits.limits()?,
@@ -190,15 +199,22 @@ impl LimitsSettings {
         })
     }
 
-    /// Most connections, derived from the file limit where none is set.
-    fn connections(&self) -> usize {
-        if self.connections > 0 {
-            return self.connections.min(usize::MAX >> 4); // more than a semaphore counts, or a machine holds
-        }
-        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        let files = files.map_or(usize::MAX >> 4, |files| usize::try_from(files).unwrap_or(usize::MAX >> 4));
-        files.saturating_sub(RESERVED_FILES).clamp(16, usize::MAX >> 4)
+    /// Most connections: what is set, but never more than descriptors are left for clients.
+    fn connections(&self, files: usize) -> usize {
+        let room = files.saturating_sub(kept_files(files)).clamp(1, usize::MAX >> 4); // more than a semaphore counts
+        if self.connections > 0 { self.connections.min(room) } else { room }
     }
+}
+
+/// The file limit of this process.
+fn file_limit() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
+}
+
+/// How many descriptors are not for clients.
+fn kept_files(files: usize) -> usize {
+    (files / 4).clamp(KEPT_FILES.0, KEPT_FILES.1)
 }
 
 fn rules(settings: &NamespaceSettings, open: bool) -> Rules {

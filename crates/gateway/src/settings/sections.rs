@@ -29,9 +29,10 @@ pub struct ServerSettings {
     /// Serve the page to try at `/`. Default: while listening on loopback only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<bool>,
-    /// Silence after which the server pings a client. Spread by ±10 %.
+    /// Silence after which the server pings a client, at the latest: for each it is up to a fifth shorter,
+    /// so that pings are spread.
     pub ping: Span,
-    /// How long a client may take to answer a ping.
+    /// How long a client may take to answer a ping, or its kernel to take what was sent.
     pub pong_timeout: Span,
     /// Threads that serve. 0: one for each core.
     pub workers: usize,
@@ -119,8 +120,8 @@ pub struct LimitsSettings {
     pub outbox: Size,
     /// What may wait for one client, in events that did not arrive together. Above: close 4100.
     pub outbox_entries: usize,
-    /// Most connections of the node; further ones wait in the kernel's backlog. 0: as many as the
-    /// file limit of the process allows.
+    /// Most connections of the node; who comes then is answered 503. 0, and at most: as many as the file
+    /// limit of the process allows, less a quarter (64 to 576) for Redis and the admin port.
     pub connections: usize,
     /// What channels of namespaces that are not declared get: the settings of `default`
     /// (`"default"`), or `unknown_channel` (`"refuse"`).

@@ -73,17 +73,19 @@ impl Backend {
             bytes.extend_from_slice(&command(self.command, &format!("tg:{{{channel}}}"), &payload));
         }
         for (stream, (bytes, count)) in self.lines.iter_mut().zip(batches) {
-            stream.write_all(&bytes).await?;
-            // Each answer is `:<receivers>\r\n`; who publishes without reading them would fill buffers.
-            let mut answers = Vec::new();
-            while answers.iter().filter(|&&byte| byte == b'\n').count() < count {
-                if stream.read_buf(&mut answers).await? == 0 {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-            }
-            assert!(!answers.contains(&b'-'), "{}", String::from_utf8_lossy(&answers));
+            send(stream, &bytes, count).await?;
         }
         Ok(())
+    }
+
+    /// Publishes these events in one write, without writing them down. Not on a Cluster.
+    pub(crate) async fn publish_raw<'a>(&mut self, events: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        let (mut bytes, mut count) = (Vec::new(), 0);
+        for (channel, payload) in events {
+            count += 1;
+            bytes.extend_from_slice(&command(self.command, &format!("tg:{{{channel}}}"), payload));
+        }
+        send(&mut self.lines[0], &bytes, count).await.expect("redis takes it");
     }
 
     /// Publishes `count` events round robin over `channels` at `rate` a second, then one more into
@@ -100,6 +102,20 @@ impl Backend {
         }
         self.publish(channels).await;
     }
+}
+
+/// Writes commands, and reads their answers.
+async fn send(line: &mut TcpStream, bytes: &[u8], count: usize) -> io::Result<()> {
+    line.write_all(bytes).await?;
+    // Each answer is `:<receivers>\r\n`; who publishes without reading them would fill buffers.
+    let mut answers = Vec::new();
+    while answers.iter().filter(|&&byte| byte == b'\n').count() < count {
+        if line.read_buf(&mut answers).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    assert!(!answers.contains(&b'-'), "{}", String::from_utf8_lossy(&answers));
+    Ok(())
 }
 
 async fn line(port: u16) -> io::Result<TcpStream> {

@@ -4,6 +4,7 @@
 pub(crate) mod admin;
 pub(crate) mod backend;
 pub(crate) mod listener;
+pub(crate) mod peer;
 pub(crate) mod sse;
 
 use std::path::{Path, PathBuf};
