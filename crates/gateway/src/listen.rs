@@ -20,8 +20,6 @@ const BACKLOG: i32 = 4096;
 /// Bytes that the kernel takes of a connection beyond what it has sent already. It would take up to 4 MiB
 /// (`net.ipv4.tcp_wmem`) of each peer that stops reading, and call none of it progress for as long.
 const UNSENT: u32 = 64 << 10;
-/// After an error of `accept` such as EMFILE: a spin would only take the time that closing needs.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Listens at `address`. A node that is restarted at once gets its port, although connections of
 /// its former self may linger in TIME_WAIT.
@@ -61,6 +59,7 @@ pub(crate) async fn accept(
         let Some(accepted) = stop.run_until_cancelled(next).await else { return };
         match accepted {
             Ok(socket) => {
+                refusing.accepted();
                 if let Err(error) = prepare(&socket, unheard) {
                     tracing::debug!(%error, "an accepted socket was gone at once");
                     continue;
@@ -75,11 +74,11 @@ pub(crate) async fn accept(
                 }
             }
             Err(error) => {
-                refusing.cannot_accept(&error, || {
+                let pause = refusing.cannot_accept(&error, || {
                     let mut context = Context::from_waker(Waker::noop());
                     any(&listeners, turn, &mut context)
                 });
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(pause).await;
             }
         }
     }

@@ -25,7 +25,10 @@ const PACE: Duration = Duration::from_millis(5);
 const SLOTS: usize = 16;
 /// How long a refused peer may take to send its request and to read the answer.
 const LINGER: Duration = Duration::from_millis(250);
-/// Refused at once when the descriptors are gone, before the next pause.
+/// The longest pause after `accept` failed; the first is [`PACE`]. A spin would only take the time that closing
+/// needs, but connections that end make room within milliseconds.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Refused at once when the descriptors stay away, before the next pause.
 const AT_ONCE: usize = 16;
 /// What every refused peer reads. A load balancer passes it on; programs come back later.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: text/plain; charset=utf-8\r\n\
@@ -45,6 +48,8 @@ pub(crate) struct Refusing {
     slots: Arc<Semaphore>,
     /// Given up while there is no other descriptor, to accept with, and to say so.
     spare: Option<File>,
+    /// The next pause, while `accept` fails again and again.
+    pause: Duration,
     full: LogPace,
     failed: LogPace,
 }
@@ -55,6 +60,7 @@ impl Refusing {
             node,
             slots: Arc::new(Semaphore::new(SLOTS)),
             spare: spare(),
+            pause: PACE,
             full: LogPace::default(),
             failed: LogPace::default(),
         }
@@ -91,17 +97,26 @@ impl Refusing {
         });
     }
 
-    /// `accept` failed. Without descriptors nobody would ever be told: the spare one lets a few in, and out.
+    /// `accept` works.
+    pub(crate) fn accepted(&mut self) {
+        self.pause = PACE;
+    }
+
+    /// `accept` failed; says how long to let it rest. When descriptors are still missing after a pause nobody would
+    /// ever be told: the spare one lets a few in, and out.
     pub(crate) fn cannot_accept(
         &mut self,
         error: &io::Error,
         mut accept: impl FnMut() -> Poll<io::Result<TcpStream>>,
-    ) {
+    ) -> Duration {
+        let again = self.pause > PACE;
+        let pause = self.pause;
+        self.pause = (pause * 2).min(PAUSE);
         if let Some(times) = self.failed.tick() {
             tracing::warn!(%error, times, "cannot accept; trying again");
         }
-        if !lacks_files(error) {
-            return;
+        if !again || !lacks_files(error) {
+            return pause;
         }
         for _ in 0..AT_ONCE {
             self.spare = None;
@@ -113,6 +128,7 @@ impl Refusing {
             let _ = (&*socket).write(FULL);
         }
         self.spare = spare();
+        pause
     }
 }
 

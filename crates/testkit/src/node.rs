@@ -160,6 +160,11 @@ impl Node {
         &mut self.process
     }
 
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// What its process uses now.
     pub fn usage(&self) -> Usage {
         self.process.usage()
