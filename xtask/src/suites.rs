@@ -13,6 +13,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("cluster", &[Redis, Nginx]),
     ("cluster_command", &[Redis, Nginx]),
     ("conformance", &[Redis]),
+    ("declared_lengths", &[]),
     ("deploy", &[Redis, Nginx, Python, Prometheus]),
     ("descriptors", &[Redis]),
     ("documents", &[]),

@@ -8,6 +8,9 @@ use tidegate_core::{ChannelName, ClientId, PayloadKind, Reason, Refusal, Request
 use crate::flat::ClientFlat;
 use crate::{decode_base64, encode_base64};
 
+/// Characters of a refusal of what could not be decoded.
+const MAX_MESSAGE: usize = 300;
+
 /// One request of a client.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ClientFrame {
@@ -75,7 +78,12 @@ pub struct Malformed {
 }
 
 impl Malformed {
+    /// Messages are cut: what a decoder says may repeat a value of any length.
     pub(crate) fn bad(message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
+            message.truncate(end);
+        }
         Self { id: None, refusal: Refusal::new(Reason::BadRequest, message) }
     }
 }

@@ -14,6 +14,10 @@ use tidegate_core::{Event, Payload, Position};
 const MARK: u8 = 0xC1;
 /// The version this node writes.
 const VERSION: u8 = 1;
+/// How many items an event of this version has.
+const FIELDS: usize = 8;
+/// The deepest nesting that a newer envelope may have and still be one.
+const MAX_DEPTH: usize = 128;
 
 /// A payload of pub/sub, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,8 +104,15 @@ fn decode_marked(rest: &[u8]) -> Option<Envelope> {
     };
     let version: u8 = rmp_serde::from_read(&mut reader).ok()?;
     let kind: String = rmp_serde::from_read(&mut reader).ok()?;
-    if version != VERSION || kind != "event" || items != 8 {
-        return Some(Envelope::Unknown);
+    if version != VERSION || kind != "event" {
+        // Newer nodes write whole envelopes too: what is cut short, or goes on, is somebody's payload.
+        for _ in 2..items {
+            skip(&mut reader)?;
+        }
+        return reader.is_empty().then_some(Envelope::Unknown);
+    }
+    if items != FIELDS {
+        return None;
     }
     let mut reader = rest;
     let wire: Heard = rmp_serde::from_read(&mut reader).ok()?;
@@ -120,6 +131,13 @@ fn decode_marked(rest: &[u8]) -> Option<Envelope> {
         key: wire.key.map(Arc::from),
         published_us: wire.published_us,
     }))
+}
+
+/// Moves `reader` behind one value of any type.
+fn skip(reader: &mut &[u8]) -> Option<()> {
+    let mut value = rmp_serde::Deserializer::new(reader);
+    value.set_max_depth(MAX_DEPTH);
+    serde::de::IgnoredAny::deserialize(&mut value).ok().map(drop)
 }
 
 /// The length of the MessagePack array that `reader` starts with; it is moved behind the header.

@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A frame of a client. Unknown fields are ignored.
-#[derive(Debug, Serialize, Deserialize)]
+/// A frame of a client. Read by `reading`, which names what is wrong.
+#[derive(Debug, Serialize)]
 pub(crate) struct ClientFlat<D> {
     #[serde(rename = "type")]
     pub(crate) kind: String,
@@ -18,9 +18,7 @@ pub(crate) struct ClientFlat<D> {
     pub(crate) client: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) channel: Option<String>,
-    // Not `Option<D>` by default: JSON's `null` is a payload like any other.
-    #[serde(default = "none", skip_serializing_if = "Option::is_none", deserialize_with = "some")]
-    #[serde(bound(deserialize = "D: Deserialize<'de>"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data: Option<D>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data_base64: Option<String>,
@@ -49,6 +47,7 @@ pub(crate) struct ServerFlat<D> {
     pub(crate) epoch: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) offset: Option<u64>,
+    // Not `Option<D>` by default: JSON's `null` is a payload like any other.
     #[serde(default = "none", skip_serializing_if = "Option::is_none", deserialize_with = "some")]
     #[serde(bound(deserialize = "D: Deserialize<'de>"))]
     pub(crate) data: Option<D>,

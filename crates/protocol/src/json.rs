@@ -7,10 +7,14 @@ use std::io::Write;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use tidegate_core::{ChannelName, Event, Payload, PayloadKind, RequestId};
+use tidegate_core::{ChannelName, Event, Payload, PayloadKind};
 
-use crate::flat::{ClientFlat, ServerFlat};
+use crate::flat::ServerFlat;
+use crate::reading::Reading;
 use crate::{ClientFrame, Malformed, ServerFrame, encode_base64};
+
+/// What a request is, in the words of its refusal.
+const FORM: &str = "a request is one JSON object a line";
 
 /// The requests in a message, split at LF; empty lines are skipped.
 pub fn decode_client(message: &[u8]) -> Vec<Result<ClientFrame, Malformed>> {
@@ -19,35 +23,21 @@ pub fn decode_client(message: &[u8]) -> Vec<Result<ClientFrame, Malformed>> {
 }
 
 fn decode_line(line: &[u8]) -> Result<ClientFrame, Malformed> {
-    let flat: ClientFlat<Box<RawValue>> =
-        serde_json::from_slice(line).map_err(|error| explain(line, &error))?;
-    ClientFrame::from_flat(flat, |raw| {
+    let mut json = serde_json::Deserializer::from_slice(line);
+    let (reading, broken) = Reading::<Box<RawValue>>::read(&mut json, FORM);
+    if let Some(malformed) = broken {
+        return Err(malformed);
+    }
+    if let Err(more) = json.end() {
+        return Err(reading.broken(&more, FORM));
+    }
+    ClientFrame::from_flat(reading.finish()?, |raw| {
         let payload = Payload::new(Bytes::from(String::from(Box::<str>::from(raw))));
         match payload.kind() {
             PayloadKind::Json => Ok(payload.bytes().clone()),
             _ => Err("`data` is nested deeper than 128 levels".into()),
         }
     })
-}
-
-/// Names the field at fault, and keeps the id: serde's own words name only line and column.
-fn explain(line: &[u8], error: &serde_json::Error) -> Malformed {
-    let Ok(serde_json::Value::Object(fields)) = serde_json::from_slice(line) else {
-        return Malformed::bad(format!("a request is one JSON object a line: {error}"));
-    };
-    let id = fields.get("id").and_then(serde_json::Value::as_u64).and_then(|id| RequestId::new(id).ok());
-    let texts = ["type", "token", "client", "channel", "data_base64"];
-    let at_fault = texts.into_iter().find(|name| fields.get(*name).is_some_and(|value| !value.is_string()));
-    let message = match (at_fault, fields.get("id")) {
-        _ if !fields.contains_key("type") => "a request needs a `type`".to_owned(),
-        (Some(name), _) => format!("`{name}` must be a string"),
-        (None, Some(given)) if !given.is_u64() => {
-            let given: String = given.to_string().chars().take(64).collect();
-            format!("`id` must be an integer from 1 to 9007199254740991, not {given}")
-        }
-        _ => format!("not a request: {error}"),
-    };
-    Malformed { id, ..Malformed::bad(message) }
 }
 
 /// A request as one line, without the LF.

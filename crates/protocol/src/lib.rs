@@ -11,6 +11,7 @@ mod envelope;
 mod flat;
 pub mod json;
 pub mod msgpack;
+mod reading;
 mod server_frame;
 
 pub use client_frame::{ClientFrame, Malformed};

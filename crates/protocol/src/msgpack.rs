@@ -8,8 +8,12 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tidegate_core::{ChannelName, Event, Payload, PayloadKind};
 
-use crate::flat::{ClientFlat, ServerFlat};
+use crate::flat::ServerFlat;
+use crate::reading::{Given, Reading};
 use crate::{ClientFrame, EventFrame, Malformed, ServerFrame};
+
+/// The deepest nesting that is passed over, in fields that nobody knows: as deep as JSON may be.
+const MAX_DEPTH: usize = 128;
 
 /// What stands in `data`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,20 +22,32 @@ enum Data {
     Binary(Vec<u8>),
 }
 
-/// The requests in a message. After one that cannot be read the rest is lost: its end is unknown.
+/// What a request is, in the words of its refusal.
+const FORM: &str = "a request is one MessagePack map";
+
+/// The requests in a message. After one that is no whole map the rest is lost: its end is unknown.
 pub fn decode_client(message: &[u8]) -> Vec<Result<ClientFrame, Malformed>> {
     let mut rest = message;
     let mut frames = Vec::new();
     while !rest.is_empty() {
-        match rmp_serde::from_read::<_, ClientFlat<Data>>(&mut rest) {
-            Ok(flat) => frames.push(ClientFrame::from_flat(flat, |data| Ok(data.into_bytes()))),
-            Err(error) => {
-                frames.push(Err(Malformed::bad(format!("a request is one MessagePack map: {error}"))));
-                break;
-            }
+        let mut map = rmp_serde::Deserializer::new(&mut rest);
+        map.set_max_depth(MAX_DEPTH);
+        let (reading, broken) = Reading::<Given>::read(&mut map, FORM);
+        if let Some(malformed) = broken {
+            frames.push(Err(malformed));
+            break;
         }
+        frames.push(reading.finish().and_then(|flat| ClientFrame::from_flat(flat, data)));
     }
     frames
+}
+
+fn data(given: Given) -> Result<Bytes, String> {
+    match given {
+        Given::Text(text) => Ok(text.into()),
+        Given::Binary(bytes) => Ok(bytes.into()),
+        other => Err(format!("`data` must be a string (JSON or other text) or binary, not {other}")),
+    }
 }
 
 /// A request.

@@ -73,6 +73,70 @@ fn what_is_wrong_is_named() {
 }
 
 #[test]
+fn a_request_that_cannot_be_decoded_is_refused_with_its_id() {
+    for (line, id, words) in [
+        (r#"{"id":7,"type":"subscribe","channel":"\ud800"}"#, Some(7), "escape"),
+        (r#"{"type":"subscribe","id":7,"channel":["a"]}"#, Some(7), "`channel` must be a string, not a list"),
+        (
+            r#"{"type":"publish","channel":{},"data":[[]],"id":7}"#,
+            Some(7),
+            "`channel` must be a string, not a map",
+        ),
+        (r#"{"type":"connect","id":7,"token":1.5}"#, Some(7), "`token` must be a string, not 1.5"),
+        (r#"{"type":"publish","id":7,"channel":"a","data":1"#, Some(7), "EOF"),
+        (r#"{"type":"publish","id":7,"channel":"a","data":1}}"#, Some(7), "trailing"),
+        (r#"{"type":"ping","id":7} {"type":"ping","id":8}"#, Some(7), "trailing"),
+        (r#"{"type":"ping","id":7,"id":7}"#, None, "`id` is there twice"),
+        (r#"{"type":"ping","type":"ping","id":7}"#, Some(7), "`type` is there twice"),
+        (r#"{"type":"ping","id":1e300}"#, None, "not 1e300"),
+        (r#"{"type":"ping","id":18446744073709551616}"#, None, "not 1.8446744073709552e19"),
+        (r#"{"type":"ping","id":1e999}"#, None, "out of range"),
+        (r#"{"type":"ping","id":1.0}"#, None, "not 1.0"),
+        (r#"{"type":"ping","id":true}"#, None, "not true"),
+        (r#"{"type":null,"id":7}"#, Some(7), "`type` must be a string, not null"),
+        (r#"["ping",7,null,null,null,null,null]"#, None, "sequence"),
+        ("\u{feff}{\"type\":\"ping\"}", None, "expected value"),
+        ("{\"type\":\"ping\",\0\"id\":7}", None, "line 1 column"),
+        (r#"{"type":"pi\u0000ng","id":7}"#, Some(7), "no `type`"),
+    ] {
+        let (given, _, message) = refused(line);
+        assert!(given == id && message.contains(words), "{line}: {given:?} {message}");
+    }
+    // As if they were not there.
+    let nulls = decode_client(br#"{"type":"ping","id":null,"token":null,"channel":null}"#).remove(0);
+    assert_eq!(nulls, Ok(ClientFrame::Ping { id: None }));
+}
+
+#[test]
+fn what_a_refusal_repeats_is_cut() {
+    let long = "x".repeat(60_000);
+    for line in [
+        format!("\"{long}\""),
+        format!(r#"{{"type":"{long}","id":1}}"#),
+        format!(r#"{{"type":"ping","id":"{long}"}}"#),
+    ] {
+        assert!(refused(&line).2.len() < 400, "{}", refused(&line).2.len());
+    }
+}
+
+#[test]
+fn depth_costs_no_stack() {
+    let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    let publish = |levels| {
+        let line = format!(r#"{{"type":"publish","id":1,"channel":"a","data":{}}}"#, nested(levels));
+        decode_client(line.as_bytes()).remove(0)
+    };
+    assert!(publish(128).is_ok());
+    assert!(publish(129).unwrap_err().refusal.message.contains("128 levels"));
+    for field in ["later", "channel", "id"] {
+        let line = format!(r#"{{"type":"ping","{field}":{}}}"#, nested(1_000_000));
+        assert_eq!(decode_client(line.as_bytes()).remove(0).is_ok(), field == "later");
+    }
+    let _ = decode_client("[".repeat(1_000_000).as_bytes());
+    assert!(decode_client(" \r\n\t\n".repeat(1 << 18).as_bytes()).is_empty(), "a megabyte of nothing");
+}
+
+#[test]
 fn data_passes_untouched() {
     let frames = decode_client(
         br#"{"type":"publish","id":1,"channel":"a","data": {"b":1.50,"a":"\u00e9",  "n":null} }"#,
@@ -99,6 +163,10 @@ fn an_event_is_one_line_whatever_it_carries() {
     }
 }
 
+/// Names and values that requests have, and some that they do not.
+const FIELD: &str = "type|id|token|client|channel|data|data_base64|later|é";
+const VALUE: &str = "\"(connect|subscribe|unsubscribe|publish|ping|dance|chat:1|~x|a b|AAA=|)\"|0|7|-7|9007199254740992|1e5|1e999|null|true|\\[1,\\[\\]\\]|\\{\"a\":1\\}|\"\\\\ud800\"|\"\\\\u00e9\"";
+
 proptest! {
     #[test]
     fn any_bytes_are_decoded_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
@@ -108,6 +176,26 @@ proptest! {
             }
         }
         let _ = decode_server(&bytes);
+    }
+
+    #[test]
+    fn requests_of_any_shape_are_decoded_or_refused(
+        fields in prop::collection::vec((FIELD, VALUE), 0..8), cut in 0usize..200,
+    ) {
+        let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        let line = format!("{{{}}}", fields.join(","));
+        for line in [&line.as_bytes()[..cut.min(line.len())], line.as_bytes()] {
+            for frame in decode_client(line) {
+                match frame {
+                    Ok(frame) => prop_assert_eq!(decode_client(encode_client(&frame).as_bytes()).remove(0), Ok(frame)),
+                    Err(malformed) => {
+                        prop_assert!(malformed.refusal.message.len() < 400);
+                        prop_assert!(malformed.refusal.message.len() > 10);
+                    }
+                }
+            }
+            let _ = decode_server(line);
+        }
     }
 
     #[test]
