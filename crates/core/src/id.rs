@@ -99,3 +99,42 @@ impl fmt::Debug for SessionId {
 /// Names something a session asked of the outside, until the answer comes. Unique in one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_bounds_and_what_is_beyond() {
+        for (id, valid) in
+            [(0, false), (1, true), (MAX_REQUEST_ID, true), (1 << 53, false), (u64::MAX, false)]
+        {
+            assert_eq!(RequestId::new(id).is_ok(), valid, "{id}");
+        }
+        for (client, error) in [
+            (String::new(), Some(IdError::ClientEmpty)),
+            ("é".repeat(32), None),
+            ("é".repeat(32) + "x", Some(IdError::ClientTooLong(65))),
+        ] {
+            assert_eq!(ClientId::parse(&client).err(), error, "{client}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_id_is_kept_or_refused_with_its_value(number in any::<u64>(), text in ".{0,80}") {
+            match RequestId::new(number) {
+                Ok(id) => prop_assert_eq!(id.get(), number),
+                Err(error) => prop_assert!(error.to_string().contains(&number.to_string())),
+            }
+            match ClientId::parse(&text) {
+                Ok(client) => {
+                    prop_assert_eq!(client.as_str(), &text);
+                    prop_assert_eq!(format!("{:?}", client), "ClientId(secret)");
+                }
+                Err(error) => prop_assert!(error.to_string().contains("`client`")),
+            }
+        }
+    }
+}

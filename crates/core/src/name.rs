@@ -165,9 +165,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_panics_and_keeps_the_text(text in ".*") {
-            if let Ok(name) = ChannelName::parse(&text) {
-                prop_assert_eq!(name.as_str(), text);
+        fn any_text_is_kept_or_refused_with_what_is_wrong(text in ".*", repeated in 1usize..20) {
+            let text = text.repeat(repeated);
+            match ChannelName::parse(&text) {
+                Ok(name) => {
+                    prop_assert_eq!(name.as_str(), &text);
+                    let clean = !text.contains(['{', '}', '*', ' ']);
+                    prop_assert!(clean && (1..=MAX_BYTES).contains(&text.len()));
+                    prop_assert!(namespace_is_valid(name.namespace()) || name.namespace().is_empty());
+                }
+                Err(NameError::TooLong(bytes)) => prop_assert!(bytes == text.len() && bytes > MAX_BYTES),
+                Err(NameError::Character(wrong)) => prop_assert!(text.contains(wrong)),
+                Err(NameError::Reserved) => prop_assert!(text.starts_with('~')),
+                Err(NameError::Empty) => prop_assert!(text.is_empty()),
             }
         }
     }

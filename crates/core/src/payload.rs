@@ -86,6 +86,7 @@ fn depth(json: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn kinds() {
@@ -107,5 +108,22 @@ mod tests {
         assert_eq!(Payload::new(deep.into()).kind(), PayloadKind::Text);
         let allowed = format!("{}{}", "[".repeat(128), "]".repeat(128));
         assert_eq!(Payload::new(allowed.into()).kind(), PayloadKind::Json);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_kept_and_are_of_one_kind(
+            bytes in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..100),
+                "[\\[\\]{}\",:0-9ab\\\\ue. -]{0,60}".prop_map(String::into_bytes),
+            ],
+        ) {
+            let payload = Payload::new(bytes.clone().into());
+            prop_assert_eq!(&payload.bytes()[..], &bytes[..]);
+            let text = std::str::from_utf8(&bytes).ok();
+            prop_assert_eq!(payload.text(), text);
+            let json = text.is_some_and(|text| serde_json::from_str::<Box<serde_json::value::RawValue>>(text).is_ok());
+            prop_assert_eq!(payload.kind() == PayloadKind::Json, json);
+        }
     }
 }

@@ -66,6 +66,7 @@ impl fmt::Display for Position {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn whatever_was_given_may_be_given_back() {
@@ -92,5 +93,25 @@ mod tests {
         let (a, b): (Epoch, Epoch) =
             ("1763700000000000001".parse().unwrap(), "1763700000001000000".parse().unwrap());
         assert!(a < b && a.to_string() < b.to_string());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_position_or_none(text in "[0-9]{18,20}-?[+0-9]{0,21}|.{0,80}") {
+            match text.parse::<Position>() {
+                Ok(position) => {
+                    let plain = text.len() == 21 || !text[20..].starts_with('0');
+                    prop_assert!(!plain || position.to_string() == text);
+                    prop_assert_eq!(position.to_string().parse(), Ok(position));
+                }
+                Err(error) => prop_assert!(error.to_string().contains("<19 digits>-<offset>")),
+            }
+        }
+
+        #[test]
+        fn every_position_is_spelled_and_read_again(epoch in 0u64..10_000_000_000_000_000_000, offset in any::<u64>()) {
+            let position = Position { epoch: Epoch(epoch), offset };
+            prop_assert_eq!(position.to_string().parse(), Ok(position));
+        }
     }
 }

@@ -40,6 +40,7 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn there_and_back() {
@@ -56,6 +57,28 @@ mod tests {
         let keys = Keys::new(&Prefix::default());
         for foreign in [&b"tg:chat:42"[..], b"tg:{chat:42", b"xx:{chat:42}", b"tg:{\xff}", b"tg:}", b""] {
             assert_eq!(keys.parse(foreign), None, "{foreign:?}");
+        }
+    }
+
+    proptest! {
+        /// What Redis says a message came on may be anything: backends publish to what they like.
+        #[test]
+        fn any_bytes_are_a_name_of_ours_or_none(
+            bytes in prop::collection::vec(any::<u8>(), 0..40), head in any::<bool>(), tail in any::<bool>(),
+        ) {
+            let keys = Keys::new(&Prefix::default());
+            let (head, tail) = (if head { &b"tg:{"[..] } else { b"" }, if tail { &b"}"[..] } else { b"" });
+            let key = [head, &bytes, tail].concat();
+            if let Some(name) = keys.parse(&key) {
+                prop_assert_eq!(keys.channel(name).into_bytes(), key);
+            }
+        }
+
+        #[test]
+        fn every_name_comes_back(name in ".*") {
+            let keys = Keys::new(&Prefix::default());
+            let key = keys.channel(&name);
+            prop_assert_eq!(keys.parse(key.as_bytes()), Some(&*name));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Links as transcripts: what goes in, what comes out.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::Error;
 use tidegate_core::Reason;
@@ -389,4 +391,48 @@ fn local_refusals_are_spelled_as_the_server_spells_them() {
     let error = Error::refused(Reason::AlreadySubscribed, "x");
     assert!(matches!(&error, Error::Refused { code, .. } if code == "already_subscribed"));
     assert!(!error.retry());
+}
+
+/// What a server of another version, or one gone mad, may say.
+fn frame() -> impl Strategy<Value = String> {
+    let kind = "connected|subscribed|ok|event|pong|error|unsubscribed|reconnect|later";
+    let number =
+        prop_oneof![Just("1".to_owned()), any::<u64>().prop_map(|n| n.to_string()), "-1|1e9|null|\"x\""];
+    let word = "\"(a|~x|a b||unavailable|already_subscribed|1763700000000000001|\\\\ud800)\"|7|null|\\[\\]";
+    (
+        kind,
+        prop::collection::vec(("id|ping_ms|after_ms|retry_after_ms|offset", number), 0..4),
+        prop::collection::vec(
+            ("session|client|channel|code|message|epoch|data|data_base64|retry|limits", word),
+            0..6,
+        ),
+    )
+        .prop_map(|(kind, numbers, words)| {
+            let fields = numbers.into_iter().chain(words).map(|(name, value)| format!(",\"{name}\":{value}"));
+            format!("{{\"type\":\"{kind}\"{}}}", fields.collect::<String>())
+        })
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_server_says_is_survived(
+        frames in prop::collection::vec(frame(), 1..8), bytes in prop::collection::vec(any::<u8>(), 0..60),
+        connected in any::<bool>(),
+    ) {
+        let mut script = if connected { Script::connected() } else { Script::new() };
+        script.tick();
+        script.step(Input::Opened);
+        script.subscribe("a", "sub");
+        script.publish("1", "pub");
+        for frame in &frames {
+            script.hears(frame);
+        }
+        script.hears(&String::from_utf8_lossy(&bytes));
+        // What it asked for does not keep the link from ever looking again.
+        if let Some(due) = script.link.due() {
+            prop_assert!(due.saturating_duration_since(script.now).as_secs() <= 1200);
+            script.now = due;
+            script.tick();
+        }
+    }
 }

@@ -14,7 +14,7 @@ use super::{Grants, Identity};
 /// How far the clocks of whoever mints tokens and of this node may be apart, in seconds.
 const LEEWAY_S: u64 = 30;
 /// The longest token that is looked at, in bytes: headers are bounded to less than this anyway.
-const MAX_TOKEN_BYTES: usize = 8 << 10;
+pub(super) const MAX_TOKEN_BYTES: usize = 8 << 10;
 /// The shortest secret, in bytes: RFC 7518 section 3.2 wants as many as the hash has.
 const MIN_SECRET_BYTES: usize = 32;
 

@@ -1,8 +1,10 @@
 //! The laws of access, as a table and with real tokens.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::hs256::MAX_TOKEN_BYTES;
 use super::*;
 
 const SECRET: &str = "a secret of at least thirty-two bytes";
@@ -118,5 +120,57 @@ fn rules_and_grants_decide_each_request() {
     ] {
         let answer = access.check(who, what, &channel.parse().unwrap()).map_err(|r| r.reason);
         assert_eq!(answer, expected, "{what} {channel}");
+    }
+}
+
+/// A claim as anybody may have signed it.
+fn claim() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,20}".prop_map(Value::from),
+        prop::collection::vec(".{0,8}", 0..4).prop_map(Value::from),
+        Just(json!({"subscribe": ["chat:*"], "publish": [7]})),
+        Just(json!({"subscribe": ["*", "", "a*b"], "dance": {}})),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_no_token_and_says_nothing_of_itself(text in ".{0,300}", repeated in 1usize..60) {
+        let token = text.repeat(repeated);
+        let refusal = access(true, Namespaces::default()).authorise(&Credentials { token: Some(token.clone()) }, NOW);
+        let refusal = refusal.unwrap_err();
+        prop_assert_eq!(refusal.reason, Reason::Unauthorized);
+        prop_assert!(token.len() < 40 || !refusal.message.contains(&token));
+        prop_assert_eq!(token.len() > MAX_TOKEN_BYTES, refusal.message.contains("at most 8192 are read"));
+    }
+
+    #[test]
+    fn a_token_that_was_touched_is_none(at in any::<usize>(), byte in 0x20u8..0x7f) {
+        let whole = token_by(Algorithm::HS256, SECRET, &json!({"sub": "ada", "exp": NOW + 60}));
+        let mut bytes = whole.clone().into_bytes();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        let touched = String::from_utf8(bytes).unwrap();
+        let answer = access(false, Namespaces::default()).authorise(&Credentials { token: Some(touched.clone()) }, NOW);
+        prop_assert_eq!(answer.is_ok(), touched == whole, "{}", touched);
+    }
+
+    #[test]
+    fn any_claims_are_understood_or_refused(
+        sub in claim(), exp in prop_oneof![claim(), Just(json!(NOW + 60))], nbf in claim(), grants in claim(),
+    ) {
+        let claims = json!({"sub": sub, "exp": exp, "nbf": nbf, "grants": grants});
+        match verify(&claims) {
+            Ok(who) => {
+                prop_assert!(who.expires.is_some_and(|at| at > NOW));
+                let _ = who.grants.allow(Action::Publish, &"chat:1".parse().unwrap());
+            }
+            Err(refusal) => prop_assert_eq!(refusal.reason, Reason::Unauthorized),
+        }
     }
 }
