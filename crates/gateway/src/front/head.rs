@@ -53,20 +53,27 @@ impl Head {
             }
             Err(error) => return Err(Response::text(400, &format!("not an HTTP request: {error}"))),
         };
-        let target = request.path.unwrap_or("/");
+        check_lines(&bytes[..length])?;
+        let (authority, target) = split_target(request.path.unwrap_or("/"))?;
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let mut head = Self {
             method: request.method.unwrap_or_default().to_owned(),
-            path: path.to_owned(),
+            path: if path.is_empty() { "/".to_owned() } else { path.to_owned() },
             query: parse_query(query)?,
             headers: Vec::with_capacity(request.headers.len()),
         };
         for header in request.headers {
             // Bytes that are no text stand in headers that nobody reads here, such as cookies.
-            let value = String::from_utf8_lossy(header.value).trim().to_owned();
+            let value = String::from_utf8_lossy(header.value).trim_matches([' ', '\t']).to_owned();
             head.headers.push((header.name.to_ascii_lowercase(), value));
         }
         head.check(request.version)?;
+        if let (Some(authority), Some(host)) =
+            (authority, head.headers.iter_mut().find(|(name, _)| name == "host"))
+        {
+            host.1 = authority.to_owned(); // RFC 9112 section 3.2.2: it goes before the header
+            head.check_host()?;
+        }
         Ok(Some((head, length)))
     }
 
@@ -87,10 +94,20 @@ impl Head {
                 return bad(format!("header {name} is there twice"));
             }
         }
-        if self.header("host").is_none() {
-            return bad("header host is missing".into());
+        self.check_host()
+    }
+
+    /// RFC 9112 section 3.2: without a valid Host the request is refused. Origins are compared with it.
+    fn check_host(&self) -> Result<(), Response> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~%!$&'()*+;=:[]".contains(c);
+        match self.header("host") {
+            None => Err(Response::text(400, "header host is missing")),
+            Some(host) if host.is_empty() || !host.chars().all(allowed) => {
+                let host: String = host.chars().take(100).collect();
+                Err(Response::text(400, &format!("header host names no host: {host:?}")))
+            }
+            Some(_) => Ok(()),
         }
-        Ok(())
     }
 
     pub(super) fn method(&self) -> &str {
@@ -122,6 +139,32 @@ impl Head {
         let (scheme, token) = self.header("authorization")?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
+}
+
+/// RFC 9112 section 2.2 lets a server take a bare LF for the end of a line. A proxy that does not
+/// would see other headers than we do, so it is refused.
+fn check_lines(head: &[u8]) -> Result<(), Response> {
+    let bare = head.iter().enumerate().any(|(at, &b)| b == b'\n' && (at == 0 || head[at - 1] != b'\r'));
+    if bare {
+        Err(Response::text(400, "lines of a request end with CR LF, not with LF alone"))
+    } else {
+        Ok(())
+    }
+}
+
+/// The authority, if the target is a whole URL (RFC 9112 section 3.2.2), and the path with its query.
+fn split_target(target: &str) -> Result<(Option<&str>, &str), Response> {
+    if target.starts_with('/') || target == "*" {
+        return Ok((None, target));
+    }
+    let whole = target
+        .split_once("://")
+        .filter(|(scheme, _)| ["http", "https"].into_iter().any(|known| scheme.eq_ignore_ascii_case(known)));
+    let Some((_, rest)) = whole else {
+        return Err(Response::text(400, "the target of a request is a path, or an http URL"));
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    Ok((Some(authority), path))
 }
 
 fn parse_query(query: &str) -> Result<Vec<(String, String)>, Response> {
@@ -169,26 +212,87 @@ mod tests {
 
     #[test]
     fn what_two_readers_could_understand_in_two_ways_is_refused() {
-        for (text, status) in [
-            ("GET / HTTP/1.1\r\n\r\n", 400),
-            ("GET / HTTP/1.0\r\nHost: a\r\n\r\n", 400),
-            ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
-            ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n", 400),
-            ("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
-            ("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: 0\r\n\r\n", 400),
-            ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 9\r\n\r\n", 400),
+        let line = "GET / HTTP/1.1\r\nHost: a\r\n";
+        for (what, text, status) in [
+            ("no Host", "GET / HTTP/1.1\r\n\r\n".to_owned(), 400),
+            ("an empty Host", "GET / HTTP/1.1\r\nHost: \r\n\r\n".into(), 400),
+            ("two Hosts in one", "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n".into(), 400),
+            ("a Host with a user", "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n".into(), 400),
+            ("a Host with a path", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n".into(), 400),
+            ("HTTP/1.0", "GET / HTTP/1.0\r\nHost: a\r\n\r\n".into(), 400),
+            ("HTTP/0.9", "GET /\r\n\r\n".into(), 400),
+            ("HTTP/2's first words", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), 400),
+            ("two spaces", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n".into(), 400),
+            ("an authority", "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n".into(), 400),
+            ("another scheme", "GET file:///etc HTTP/1.1\r\nHost: a\r\n\r\n".into(), 400),
+            ("a URL without a host", "GET http:///ws HTTP/1.1\r\nHost: a\r\n\r\n".into(), 400),
+            ("no target", "GET HTTP/1.1\r\nHost: a\r\n\r\n".into(), 400),
+            ("two Hosts", format!("{line}Host: b\r\n\r\n"), 400),
+            ("a body", format!("{line}Content-Length: 4\r\n\r\n"), 400),
+            ("a length with a sign", format!("{line}Content-Length: +0\r\n\r\n"), 400),
+            ("two lengths in one", format!("{line}Content-Length: 0, 0\r\n\r\n"), 400),
+            ("two lengths", format!("{line}Content-Length: 0\r\nContent-Length: 9\r\n\r\n"), 400),
+            ("the same length twice", format!("{line}Content-Length: 0\r\nContent-Length: 0\r\n\r\n"), 400),
+            ("chunks", format!("{line}Transfer-Encoding: chunked\r\n\r\n"), 400),
+            ("chunks, hidden", format!("{line}Transfer-Encoding:\tchunked\r\n\r\n"), 400),
+            ("an encoding that is none", format!("{line}Transfer-Encoding: 0\r\n\r\n"), 400),
+            ("an empty encoding", format!("{line}Transfer-Encoding:\r\n\r\n"), 400),
             (
-                "GET / HTTP/1.1\r\nHost: a\r\nX: \u{e9}\r\nSec-WebSocket-Key: a\r\nSec-WebSocket-Key: b\r\n\r\n",
+                "length and chunks",
+                format!("{line}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"),
                 400,
             ),
-            ("GET /?a=%ff HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-            ("nonsense\r\n\r\n", 400),
-            ("GET / HTTP/1.1\r\nHost: a\r\n", 0),
+            ("a space before the colon", format!("{line}Transfer-Encoding : chunked\r\n\r\n"), 400),
+            ("a folded line", format!("{line}X: a\r\n Content-Length: 4\r\n\r\n"), 400),
+            ("LF alone", "GET / HTTP/1.1\nHost: a\n\n".into(), 400),
+            ("LF alone between headers", format!("{line}X: a\nY: b\r\n\r\n"), 400),
+            ("LF alone at the end", format!("{line}\n"), 400),
+            ("CR alone", format!("{line}X: a\rY: b\r\n\r\n"), 400),
+            ("NUL in a header", format!("{line}X: a\0b\r\n\r\n"), 400),
+            ("a control character", format!("{line}X: a\x07b\r\n\r\n"), 400),
+            ("a header without a name", format!("{line}: a\r\n\r\n"), 400),
+            ("a header without a colon", format!("{line}X\r\n\r\n"), 400),
+            ("two keys", format!("{line}Sec-WebSocket-Key: a\r\nsec-websocket-key: b\r\n\r\n"), 400),
+            (
+                "two versions",
+                format!("{line}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Version: 13\r\n\r\n"),
+                400,
+            ),
+            ("two upgrades", format!("{line}Upgrade: websocket\r\nUpgrade: h2c\r\n\r\n"), 400),
+            ("two origins", format!("{line}Origin: http://a\r\nOrigin: http://b\r\n\r\n"), 400),
+            (
+                "two authorizations",
+                format!("{line}Authorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n"),
+                400,
+            ),
+            ("a query that is no UTF-8", "GET /?a=%ff HTTP/1.1\r\nHost: a\r\n\r\n".into(), 400),
+            ("nonsense", "nonsense\r\n\r\n".into(), 400),
+            ("too many headers", format!("{line}{}\r\n", "a: b\r\n".repeat(64)), 431),
+            ("not yet whole", line.into(), 0),
         ] {
-            assert_eq!(parse(text).unwrap_err(), status, "{text}");
+            assert_eq!(parse(&text).err(), Some(status), "{what}: {text:?}");
         }
-        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(65));
-        assert_eq!(parse(&many).unwrap_err(), 431);
+        for (what, text) in [
+            ("an empty line before", format!("\r\n{line}\r\n")),
+            ("no body, said so", format!("{line}Content-Length: 0\r\n\r\n")),
+            ("64 headers", format!("{line}{}\r\n", "a: b\r\n".repeat(63))),
+            ("bytes that are no text", format!("{line}Cookie: \u{e9}\r\n\r\n")),
+        ] {
+            assert!(parse(&text).is_ok(), "{what}: {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_whole_url_names_the_host_too() {
+        for (target, host, path) in [
+            ("http://b:8080/ws?a=1", "b:8080", "/ws"),
+            ("HTTPS://b?a=1", "b", "/"),
+            ("http://b", "b", "/"),
+            ("/ws?a=http://c", "a", "/ws"),
+        ] {
+            let head = parse(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")).unwrap();
+            assert_eq!((head.header("host"), head.path()), (Some(host), path), "{target}");
+        }
     }
 
     proptest! {
@@ -196,6 +300,31 @@ mod tests {
         fn any_bytes_are_parsed_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = Head::parse(&bytes);
             let _ = Head::parse(&[b"GET /?".as_slice(), &bytes, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat());
+            let _ = Head::parse(&[b"GET / HTTP/1.1\r\nHost: a\r\nX: ".as_slice(), &bytes, b"\r\n\r\n"].concat());
+        }
+
+        #[test]
+        fn a_head_is_the_same_however_much_comes_behind(
+            target in "/[a-z/?=&%0-9+]{0,40}|http://[a-z@/.:]{0,20}|\\*|[ -~]{0,20}",
+            headers in prop::collection::vec(
+                ("(host|origin|content-length|transfer-encoding|upgrade|connection|x)", "[ -~\t]{0,20}|0|chunked"), 0..6,
+            ),
+            behind in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            let text = format!("GET {target} HTTP/1.1\r\n{headers}\r\n");
+            let alone = Head::parse(text.as_bytes());
+            if let Ok(Some((head, length))) = &alone {
+                prop_assert_eq!(*length, text.len());
+                prop_assert!(head.header("host").is_some() && head.header("transfer-encoding").is_none());
+                prop_assert!(head.header("content-length").is_none_or(|length| length == "0"));
+            }
+            let more = Head::parse(&[text.as_bytes(), &behind].concat());
+            let outline = |parsed: Result<Option<(Head, usize)>, Response>| match parsed {
+                Ok(parsed) => Ok(parsed.map(|(head, length)| (head.path, head.query, head.headers, length))),
+                Err(response) => Err(response.status()),
+            };
+            prop_assert_eq!(outline(alone), outline(more));
         }
     }
 }

@@ -146,7 +146,13 @@ fn bare(door: Door, format: Format, credentials: Credentials, channels: Vec<Chan
 /// The token that a bare door was shown. Where one is needed and there is none, this says how; the
 /// session, which refuses it too, does not know HTTP.
 fn credentials(node: &Node, head: &Head) -> Result<Credentials, Refusal> {
-    let token = head.bearer().or_else(|| head.params("token").next());
+    let mut given = head.params("token");
+    let (first, second) = (given.next(), given.next());
+    if second.is_some() {
+        // Who logs or checks the one must not let the other in.
+        return Err(Refusal::new(Reason::BadRequest, "`token` is there twice"));
+    }
+    let token = head.bearer().or(first);
     if token.is_none() && !node.policy.access.anonymous() {
         let message = "a token is needed here: as the header `Authorization: Bearer …`, or as `?token=…`";
         return Err(Refusal::new(Reason::Unauthorized, message));

@@ -43,14 +43,14 @@ impl Upgrade {
         let upgrade = head.list("connection").any(|item| item.eq_ignore_ascii_case("upgrade"));
         if !websocket || !upgrade {
             let response = Response::text(426, "this is a WebSocket endpoint: connect with ws:// or wss://");
-            return Err(response.with("Upgrade", "websocket"));
+            return Err(asking_for_websocket(response));
         }
         if head.method() != "GET" {
-            return Err(Response::text(400, "an upgrade is a GET"));
+            return Err(Response::text(405, "an upgrade is a GET").with("Allow", "GET"));
         }
         if head.header("sec-websocket-version") != Some("13") {
             let response = Response::text(426, "WebSocket version 13 is needed (RFC 6455)");
-            return Err(response.with("Sec-WebSocket-Version", "13"));
+            return Err(asking_for_websocket(response).with("Sec-WebSocket-Version", "13"));
         }
         let key = head.header("sec-websocket-key").unwrap_or_default();
         if tidegate_protocol::decode_base64(key).map_or(0, |bytes| bytes.len()) != 16 {
@@ -73,6 +73,11 @@ impl Upgrade {
         head.push_str("\r\n");
         head.into_bytes()
     }
+}
+
+/// RFC 9110 section 15.5.22: a 426 names the protocol, and so a connection option (section 7.8).
+fn asking_for_websocket(response: Response) -> Response {
+    response.with("Upgrade", "websocket").with("Connection", "Upgrade")
 }
 
 impl Offer {
