@@ -34,6 +34,10 @@ impl Echo {
         }
     }
 
+    pub(crate) fn unfinished(&self) -> Option<u16> {
+        self.frames.unfinished()
+    }
+
     pub(crate) fn reply(&mut self, _: &Reply) -> Option<Said> {
         None
     }

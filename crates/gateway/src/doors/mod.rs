@@ -75,6 +75,17 @@ impl Door {
         }
     }
 
+    /// The number of the client's message that has begun and not ended; the next has another.
+    pub(crate) fn unfinished(&self) -> Option<u16> {
+        match self {
+            Self::Native(native) => native.unfinished(),
+            Self::Plain(plain) => plain.unfinished(),
+            Self::Sse(_) => None,
+            #[cfg(any(test, feature = "echo"))]
+            Self::Echo(echo) => echo.unfinished(),
+        }
+    }
+
     /// Makes bytes of a reply; none where this door has no words for it.
     pub(crate) fn reply(&mut self, reply: &Reply) -> Option<Said> {
         match self {

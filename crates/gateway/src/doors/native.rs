@@ -55,6 +55,10 @@ impl Native {
         }
     }
 
+    pub(crate) fn unfinished(&self) -> Option<u16> {
+        self.frames.unfinished()
+    }
+
     pub(crate) fn reply(&self, reply: &Reply) -> Option<Bytes> {
         let frame = match reply {
             Reply::Connected { id, session, client, user } => ServerFrame::Connected {

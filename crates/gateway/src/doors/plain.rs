@@ -34,6 +34,10 @@ impl Plain {
         }
     }
 
+    pub(crate) fn unfinished(&self) -> Option<u16> {
+        self.frames.unfinished()
+    }
+
     pub(crate) fn reply(&mut self, reply: &Reply) -> Option<Said> {
         opening(&mut self.head, reply)
     }

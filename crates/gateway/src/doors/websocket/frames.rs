@@ -68,6 +68,21 @@ impl Frames {
         mut hear: impl FnMut(Heard, &mut Vec<u8>),
     ) -> Result<(), Broken> {
         self.tracker.advance(bytes);
+        let result = self.messages(bytes, most, replies, &mut hear);
+        if self.tracker.is_padded() && result.is_ok() {
+            // RFC 6455 section 5.2; tungstenite lets it pass.
+            return Err(Broken::Protocol("a length must be written in the fewest bytes".into()));
+        }
+        result
+    }
+
+    fn messages(
+        &mut self,
+        bytes: &[u8],
+        most: usize,
+        replies: &mut Vec<u8>,
+        hear: &mut impl FnMut(Heard, &mut Vec<u8>),
+    ) -> Result<(), Broken> {
         let whole = self.tracker.is_whole();
         if whole && self.own.is_none() {
             return SHARED.with_borrow_mut(|shared| {
@@ -75,7 +90,7 @@ impl Frames {
                 if limit != most {
                     context = self::context(most); // another node in this process has other limits
                 }
-                let result = drive(&mut context, bytes, replies, &mut hear);
+                let result = drive(&mut context, bytes, replies, hear);
                 if result == Ok(Next::Message) {
                     *shared = Some((most, context)); // after a close or an error it is thrown away
                 }
@@ -83,17 +98,16 @@ impl Frames {
             });
         }
         let context = self.own.get_or_insert_with(|| Box::new(self::context(most)));
-        let result = drive(context, bytes, replies, &mut hear);
+        let result = drive(context, bytes, replies, hear);
         if whole {
             self.own = None;
         }
         result.map(drop)
     }
 
-    /// Whether a message has begun and not ended.
-    #[cfg(test)]
-    fn owns_a_context(&self) -> bool {
-        self.own.is_some()
+    /// The number of the message that has begun and not ended: until it ends it costs a context.
+    pub(crate) fn unfinished(&self) -> Option<u16> {
+        self.own.as_ref().map(|_| self.tracker.messages())
     }
 }
 

@@ -1,7 +1,8 @@
 //! Where frames and messages end in a stream of bytes, in 24 bytes of state.
 //!
-//! It only counts: whether a frame is valid is tungstenite's to say. It answers one question: is
-//! everything read so far whole? Then the connection needs no buffer of its own.
+//! It only counts: whether a frame is valid is tungstenite's to say, save that it does not look at how
+//! a length is written. It answers one question: is everything read so far whole? Then the connection
+//! needs no buffer of its own.
 
 /// The longest header of a client's frame: 2 bytes, 8 of length, 4 of mask.
 const MAX_HEADER: usize = 14;
@@ -16,12 +17,26 @@ pub(super) struct Tracker {
     header_len: u8,
     /// A fragmented message is open: its last frame has not begun.
     message_open: bool,
+    /// How many messages have begun, wrapping; control frames between fragments are part of theirs.
+    messages: u16,
+    /// A length was written in more bytes than it needs.
+    padded: bool,
 }
 
 impl Tracker {
     /// Whether no frame and no message is unfinished.
     pub(super) fn is_whole(&self) -> bool {
         self.payload_left == 0 && self.header_len == 0 && !self.message_open
+    }
+
+    /// Whether some length was written in more bytes than it needs.
+    pub(super) fn is_padded(&self) -> bool {
+        self.padded
+    }
+
+    /// How many messages have begun, wrapping.
+    pub(super) fn messages(&self) -> u16 {
+        self.messages
     }
 
     /// Passes over `bytes`.
@@ -67,7 +82,15 @@ impl Tracker {
             127 => u64::from_be_bytes([h[2], h[3], h[4], h[5], h[6], h[7], h[8], h[9]]),
             short => u64::from(short),
         };
+        self.padded |= match h[1] & 0x7f {
+            126 => self.payload_left < 126,
+            127 => self.payload_left <= 0xffff,
+            _ => false,
+        };
         let (fin, opcode) = (h[0] & 0x80 != 0, h[0] & 0x0f);
+        if opcode != 0 && !self.message_open {
+            self.messages = self.messages.wrapping_add(1);
+        }
         if opcode < 0x8 {
             self.message_open = !fin; // control frames may stand between fragments
         }
@@ -118,6 +141,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_message_keeps_its_number_until_the_next_begins() {
+        let mut tracker = Tracker::default();
+        for (first, number) in
+            [(0x81, 1), (0x89, 2), (0x01, 3), (0x89, 3), (0x00, 3), (0x8a, 3), (0x80, 3), (0x82, 4)]
+        {
+            tracker.advance(&frame(first, 3));
+            assert_eq!(tracker.messages(), number, "{first:x}");
+        }
+        assert_eq!(std::mem::size_of::<Tracker>(), 24, "every connection has one");
     }
 
     #[test]

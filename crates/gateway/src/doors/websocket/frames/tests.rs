@@ -35,7 +35,7 @@ fn whole_messages_leave_no_context_behind() {
     let (heard, replies, result) = read(&mut frames, &bytes);
     assert_eq!(heard, [Heard::Text("one".into()), Heard::Binary(Bytes::from_static(b"\xff"))]);
     assert_eq!((replies, result), (b"\x8a\x04ping".to_vec(), Ok(())));
-    assert!(!frames.owns_a_context());
+    assert!(!frames.unfinished().is_some());
 }
 
 #[test]
@@ -44,31 +44,118 @@ fn a_message_in_pieces_owns_a_context_until_it_ends() {
     let bytes = [frame(0x01, b"he"), frame(0x80, b"llo")].concat();
     for byte in &bytes[..bytes.len() - 1] {
         assert_eq!(read(&mut frames, &[*byte]), (vec![], vec![], Ok(())));
-        assert!(frames.owns_a_context());
+        assert!(frames.unfinished().is_some());
     }
     let (heard, _, _) = read(&mut frames, &bytes[bytes.len() - 1..]);
     assert_eq!(heard, [Heard::Text("hello".into())]);
-    assert!(!frames.owns_a_context());
+    assert!(!frames.unfinished().is_some());
+}
+
+/// A frame whose length is written in `bytes` bytes (2 or 8), whatever it is.
+fn long_frame(first: u8, bytes: usize, declared: u64, payload: &[u8]) -> Vec<u8> {
+    let kind = if bytes == 2 { 126 } else { 127 };
+    [&[first, 0x80 | kind][..], &declared.to_be_bytes()[8 - bytes..], &[0; 4], payload].concat()
 }
 
 #[test]
 fn what_breaks_the_protocol_is_said_and_harms_no_other() {
-    let unmasked = vec![0x81, 0x02, b'h', b'i'];
-    let reserved = frame(0xc1, b"x");
-    let long_ping = frame(0x89, &[0; 126]);
-    let stray = frame(0x80, b"x");
-    let half_a_code = frame(0x88, &[0x03]); // a close with a payload has two bytes of code first (section 5.5.1)
-    let declared = vec![0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4];
-    for bytes in [unmasked, reserved, long_ping, stray, half_a_code] {
-        let mut frames = Frames::default();
-        let (_, _, result) = read(&mut frames, &[frame(0x81, b"before"), bytes].concat());
-        assert!(matches!(result, Err(Broken::Protocol(_))), "{result:?}");
+    let (protocol, utf8, too_big) = (1002, 1007, 1009);
+    for (what, bytes, code) in [
+        ("an unmasked frame", vec![0x81, 0x02, b'h', b'i'], protocol),
+        ("RSV1", frame(0xc1, b"x"), protocol),
+        ("RSV2", frame(0xa1, b"x"), protocol),
+        ("RSV3", frame(0x91, b"x"), protocol),
+        ("data of opcode 3", frame(0x83, b"x"), protocol),
+        ("data of opcode 7", frame(0x87, b"x"), protocol),
+        ("a control frame of opcode 11", frame(0x8b, b"x"), protocol),
+        ("a control frame of opcode 15", frame(0x8f, b"x"), protocol),
+        ("a ping of 126 bytes", frame(0x89, &[0; 126]), protocol),
+        ("a fragmented ping", frame(0x09, b"x"), protocol),
+        ("a fragmented close", frame(0x08, b"\x03\xe8"), protocol),
+        ("a continuation of nothing", frame(0x80, b"x"), protocol),
+        ("a message within a message", [frame(0x01, b"x"), frame(0x81, b"y")].concat(), protocol),
+        ("a close of one byte", frame(0x88, &[3]), protocol),
+        ("a close of 126 bytes", frame(0x88, &[3; 126]), protocol),
+        ("5 bytes, declared in 2", long_frame(0x81, 2, 5, b"hello"), protocol),
+        ("5 bytes, declared in 8", long_frame(0x81, 8, 5, b"hello"), protocol),
+        ("200 bytes, declared in 8", long_frame(0x82, 8, 200, &[0; 200]), protocol),
+        ("a padded ping", long_frame(0x89, 2, 1, b"x"), protocol),
+        ("text that is no UTF-8", frame(0x81, b"\xff"), utf8),
+        ("a character that is cut by the end", frame(0x81, b"\xe2\x82"), utf8),
+        ("a surrogate", frame(0x81, b"\xed\xa0\x80"), utf8),
+        ("an overlong slash", frame(0x81, b"\xc0\xaf"), utf8),
+        ("no UTF-8 over two fragments", [frame(0x01, b"\xe2\x82"), frame(0x80, b"x")].concat(), utf8),
+        ("a close whose reason is no UTF-8", frame(0x88, b"\x03\xe8\xff"), utf8),
+        ("a byte too much", frame(0x82, &[0; MOST + 1]), too_big),
+        ("a byte too much, in two fragments", [frame(0x02, &[0; MOST]), frame(0x80, b"x")].concat(), too_big),
+        ("a header that declares a byte too much", long_frame(0x82, 2, MOST as u64 + 1, b""), too_big),
+        ("2^63 bytes declared", long_frame(0x82, 8, 1 << 63, b""), too_big),
+        ("2^64-1 bytes declared", long_frame(0x82, 8, u64::MAX, b""), too_big),
+        ("a ping of 2^63-1 bytes", long_frame(0x89, 8, (1 << 63) - 1, b""), too_big),
+    ] {
+        for piece in [1, 3, usize::MAX] {
+            let (mut frames, mut heard) = (Frames::default(), Vec::new());
+            let bytes = [frame(0x81, b"before"), bytes.clone()].concat();
+            let broken = bytes.chunks(piece.min(bytes.len())).find_map(|chunk| {
+                let (messages, _, result) = read(&mut frames, chunk);
+                heard.extend(messages);
+                result.err()
+            });
+            let given = match broken {
+                Some(Broken::Protocol(_)) => protocol,
+                Some(Broken::Utf8) => utf8,
+                Some(Broken::TooBig(_)) => too_big,
+                None => 0,
+            };
+            assert_eq!(given, code, "{what}, {piece} bytes at a time");
+            assert_eq!(heard[0], Heard::Text("before".into()), "{what}");
+        }
     }
-    assert!(matches!(read(&mut Frames::default(), &declared).2, Err(Broken::TooBig(_))));
-    assert!(matches!(read(&mut Frames::default(), &frame(0x82, &[0; MOST + 1])).2, Err(Broken::TooBig(_))));
-    assert_eq!(read(&mut Frames::default(), &frame(0x81, b"\xff")).2, Err(Broken::Utf8));
     let (heard, _, result) = read(&mut Frames::default(), &frame(0x81, b"after"));
     assert_eq!((heard, result), (vec![Heard::Text("after".into())], Ok(())));
+}
+
+#[test]
+fn a_close_with_a_code_that_must_not_be_sent_is_answered_with_1002() {
+    for (code, answer) in [
+        (999u16, 1002u16),
+        (1004, 1002),
+        (1005, 1002),
+        (1006, 1002),
+        (1015, 1002),
+        (2999, 1002),
+        (0, 1002),
+        (1000, 1000),
+        (1001, 1001),
+        (1011, 1011),
+        (3000, 3000),
+        (4999, 4999),
+    ] {
+        let (heard, replies, _) = read(&mut Frames::default(), &frame(0x88, &code.to_be_bytes()));
+        assert_eq!(heard, [Heard::Close], "{code}");
+        assert_eq!(replies[2..4], answer.to_be_bytes(), "{code}");
+    }
+    let (heard, replies, _) =
+        read(&mut Frames::default(), &[frame(0x88, b""), frame(0x81, b"more")].concat());
+    assert_eq!(
+        (heard, replies),
+        (vec![Heard::Close], b"\x88\x00".to_vec()),
+        "what comes behind it is not heard"
+    );
+}
+
+#[test]
+fn fragments_of_one_byte_and_of_none_cost_what_they_carry() {
+    let mut frames = Frames::default();
+    assert_eq!(read(&mut frames, &frame(0x01, b"a")).2, Ok(()));
+    for _ in 0..100_000 {
+        assert_eq!(read(&mut frames, &frame(0x00, b"")).2, Ok(()));
+    }
+    for _ in 1..MOST {
+        assert_eq!(read(&mut frames, &frame(0x00, b"a")).2, Ok(()));
+    }
+    assert!(frames.unfinished().is_some());
+    assert!(matches!(read(&mut frames, &frame(0x00, b"a")).2, Err(Broken::TooBig(_))));
 }
 
 #[test]
@@ -157,6 +244,29 @@ proptest! {
     }
 
     #[test]
+    fn frames_of_any_kind_are_read_alike_however_they_are_cut(
+        kinds in prop::collection::vec((any::<u8>(), 0usize..140, any::<bool>(), 0u8..8), 1..8), piece in 1usize..200,
+    ) {
+        let mut bytes = Vec::new();
+        for (first, length, plain, mark) in kinds {
+            let first = if plain { [0x81, 0x82, 0x01, 0x00, 0x80, 0x89, 0x8a, 0x88][usize::from(mark)] } else { first };
+            bytes.extend(frame(first, &vec![b'a'; length]));
+        }
+        let outcome = |piece: usize| {
+            let (mut frames, mut all) = (Frames::default(), Vec::new());
+            for chunk in bytes.chunks(piece) {
+                let (heard, _, result) = read(&mut frames, chunk);
+                all.extend(heard);
+                if result.is_err() || all.contains(&Heard::Close) {
+                    return (all, result);
+                }
+            }
+            (all, Ok(()))
+        };
+        prop_assert_eq!(outcome(piece), outcome(bytes.len()));
+    }
+
+    #[test]
     fn messages_arrive_however_they_are_cut(
         messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..10),
         piece in 1usize..400,
@@ -168,6 +278,6 @@ proptest! {
         }
         let expected: Vec<Heard> = messages.into_iter().map(|m| Heard::Binary(m.into())).collect();
         prop_assert_eq!(heard, expected);
-        prop_assert!(!frames.owns_a_context());
+        prop_assert!(!frames.unfinished().is_some());
     }
 }
