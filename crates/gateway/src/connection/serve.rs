@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tidegate_core::hub::Seat;
-use tidegate_core::session::{Answer, Ask, Effect, Effects, Input, Reply, Session};
+use tidegate_core::session::{Answer, Ask, Effect, Effects, Input, Now, Reply, Session};
 use tidegate_core::{Close, Ticket};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
@@ -30,6 +30,11 @@ const SCRATCH: usize = 64 << 10;
 const READS_A_TURN: usize = 8;
 /// Requests after which others run, although there may be more to read.
 const INPUTS_A_TURN: usize = 64;
+/// How long a message may take from its first byte to its last, up to [`ASSEMBLY_STEP`]; for each
+/// such step more that `limits.message` allows, a second is added. A message costs its connection a
+/// buffer as long as it is unfinished.
+const ASSEMBLY_S: u64 = 10;
+const ASSEMBLY_STEP: u64 = 64 << 10;
 /// How long a closing peer may take to take the last bytes and to close its side.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -56,6 +61,13 @@ impl Turn {
     }
 }
 
+/// A message on its way, by its number, and the second by which it must have come.
+#[derive(Debug, Clone, Copy)]
+struct Assembly {
+    number: u16,
+    until_s: u32,
+}
+
 /// The task's state.
 pub(crate) struct Serve {
     node: Arc<Node>,
@@ -67,6 +79,8 @@ pub(crate) struct Serve {
     joining: Vec<(Ticket, Seat)>,
     /// Until this second the registry looks by itself whether what is blocked gets on.
     watched_s: u32,
+    /// The message that has begun and not ended.
+    assembly: Option<Assembly>,
     /// Ends a connection that does not finish closing.
     closing: Option<Pin<Box<Sleep>>>,
     /// Room for one connection of the node; given back when the task ends.
@@ -91,6 +105,7 @@ impl Serve {
             door,
             joining: Vec::new(),
             watched_s: 0,
+            assembly: None,
             closing: None,
             _permit: permit,
         }
@@ -132,6 +147,7 @@ impl Serve {
         }
         if wakes & wake::TICK != 0 {
             self.step(Input::Tick, &mut turn.effects);
+            self.end_slow_message();
         }
         self.connection.flush();
         if self.write(context).is_err() || self.is_overdue(context) {
@@ -175,6 +191,7 @@ impl Serve {
             return 0; // what a peer says after it was told goodbye is of no interest
         }
         self.door.read(bytes, inbound);
+        self.watch_assembly();
         let count = inbound.inputs.len();
         for input in inbound.inputs.drain(..) {
             self.step(input, effects);
@@ -190,6 +207,34 @@ impl Serve {
         }
         self.connection.flush();
         count
+    }
+
+    /// Keeps the deadline of a message in step with whether there is an unfinished one.
+    fn watch_assembly(&mut self) {
+        let unfinished = self.door.unfinished();
+        if unfinished == self.assembly.map(|assembly| assembly.number) {
+            return;
+        }
+        let now = self.node.clock.now();
+        let more = (self.node.policy.limits.message_bytes as u64).saturating_sub(1) / ASSEMBLY_STEP;
+        let until_s = u32::try_from(now.monotonic_s + ASSEMBLY_S + more).unwrap_or(u32::MAX);
+        self.assembly = unfinished.map(|number| Assembly { number, until_s });
+        self.node.registry.expect(self.place, self.deadline_s(now));
+    }
+
+    /// Closes if a message took too long.
+    fn end_slow_message(&mut self) {
+        let now_s = self.node.clock.now().monotonic_s;
+        if self.assembly.is_some_and(|assembly| now_s >= u64::from(assembly.until_s)) {
+            let message = "a message took too long to come";
+            self.connection.close(Close::Slow, self.connection.format().close(Close::Slow, message));
+        }
+    }
+
+    /// When the registry shall wake it.
+    fn deadline_s(&self, now: Now) -> Option<u64> {
+        let assembly_s = self.assembly.map(|assembly| u64::from(assembly.until_s));
+        self.session.deadline_s(now).into_iter().chain(assembly_s).min()
     }
 
     fn answered(&mut self, ticket: Ticket, answer: Answer, effects: &mut Effects) {
@@ -208,7 +253,7 @@ impl Serve {
     /// Steps the session, and does what comes of it.
     fn step(&mut self, input: Input, effects: &mut Effects) {
         let now = self.node.clock.now();
-        let before = self.session.deadline_s(now);
+        let before = self.deadline_s(now);
         self.session.step(input, now, effects);
         // A deed may answer at once: that is a step of its own, whose effects come behind.
         let mut at = 0;
@@ -220,7 +265,7 @@ impl Serve {
             }
         }
         effects.clear();
-        let after = self.session.deadline_s(now);
+        let after = self.deadline_s(now);
         if after != before {
             self.node.registry.expect(self.place, after);
         }
