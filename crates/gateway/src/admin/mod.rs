@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, Version};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -42,7 +42,36 @@ fn router(node: Arc<Node>) -> Router {
         .method_not_allowed_fallback(|| async {
             Problem::new(405, "bad_request", "this path has other methods")
         })
+        .layer(middleware::from_fn(sound))
         .with_state(node)
+}
+
+/// Refuses what two readers could understand in two ways; hyper passes it on.
+async fn sound(request: Request, next: Next) -> Response {
+    // RFC 9112 section 6.1: whoever sends Content-Length beside chunks is answered and then closed.
+    // hyper takes the chunks and hides the other, so all that comes in chunks is closed.
+    let chunked = request.headers().contains_key("transfer-encoding");
+    let mut response = match ambiguous(&request) {
+        Some(refusal) => Problem::from(refusal).into_response(),
+        None => next.run(request).await,
+    };
+    if chunked {
+        response.headers_mut().insert("connection", HeaderValue::from_static("close"));
+    }
+    response
+}
+
+fn ambiguous(request: &Request) -> Option<Refusal> {
+    let times = |name: &str| request.headers().get_all(name).iter().count();
+    let twice = ["host", "authorization", "origin"].into_iter().find(|name| times(name) > 1);
+    let message = match twice {
+        Some(name) => format!("header {name} is there twice"),
+        None if request.version() == Version::HTTP_11 && times("host") == 0 => {
+            "header host is missing".into() // RFC 9112 section 3.2
+        }
+        None => return None,
+    };
+    Some(Refusal::new(Reason::BadRequest, message))
 }
 
 async fn metrics(State(node): State<Arc<Node>>) -> Response {

@@ -4,6 +4,9 @@ use axum::response::{IntoResponse, Response};
 use tidegate_core::Refusal;
 use tidegate_protocol::codes;
 
+/// Characters of a `detail`.
+const MAX_DETAIL: usize = 500;
+
 /// One problem.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -15,8 +18,16 @@ pub(super) struct Problem {
 
 impl Problem {
     pub(super) fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), retry: false }
+        Self { status, code, detail: cut(detail.into()), retry: false }
     }
+}
+
+/// A parser's words may repeat a value of any length.
+fn cut(mut detail: String) -> String {
+    if let Some((end, _)) = detail.char_indices().nth(MAX_DETAIL) {
+        detail.truncate(end);
+    }
+    detail
 }
 
 impl From<Refusal> for Problem {
@@ -24,7 +35,7 @@ impl From<Refusal> for Problem {
         Self {
             status: codes::http_status(refusal.reason),
             code: codes::error_code(refusal.reason),
-            detail: refusal.message,
+            detail: cut(refusal.message),
             retry: refusal.reason.retry(),
         }
     }
