@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::http::uri::Authority;
 use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -15,25 +16,51 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The largest answer that is read; more is no answer of a node.
 const LARGEST: usize = 1 << 20;
 
-/// Posts JSON to `base` + `path`; gives back status and body.
+/// An admin port, and what opens it.
+pub(crate) struct Endpoint {
+    base: String,
+    authority: Authority,
+    /// What stands before the paths of the API, without a slash at the end.
+    path: String,
+    key: Option<HeaderValue>,
+}
+
+impl Endpoint {
+    /// Understands a URL and a key as they were typed.
+    ///
+    /// # Errors
+    /// A sentence that names what cannot be one.
+    pub(crate) fn parse(base: &str, key: Option<&str>) -> Result<Self> {
+        let uri: Uri = base.parse().with_context(|| format!("{base:?} is no URL"))?;
+        if uri.scheme_str() != Some("http") {
+            bail!("{base:?} is no URL of an admin port: it must start with http://");
+        }
+        let authority = uri.authority().with_context(|| format!("{base:?} names no host"))?;
+        let key = key.map(|key| HeaderValue::try_from(format!("Bearer {key}"))).transpose();
+        Ok(Self {
+            base: base.to_owned(),
+            authority: authority.clone(),
+            path: uri.path().trim_end_matches('/').to_owned(),
+            key: key.context("the key has characters that cannot stand in a header")?,
+        })
+    }
+}
+
+/// Posts JSON to a path of an endpoint; gives back status and body.
 ///
 /// # Errors
 /// Sentences that say what to do.
-pub(crate) async fn post(base: &str, path: &str, key: Option<&str>, body: String) -> Result<(u16, Bytes)> {
-    let uri: Uri = base.parse().with_context(|| format!("{base:?} is no URL"))?;
-    if uri.scheme_str() != Some("http") {
-        bail!("{base:?} is no URL of an admin port: it must start with http://");
-    }
-    let authority = uri.authority().with_context(|| format!("{base:?} names no host"))?;
+pub(crate) async fn post(endpoint: Endpoint, path: &str, body: String) -> Result<(u16, Bytes)> {
+    let Endpoint { base, authority, path: before, key } = endpoint;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
     let port = authority.port_u16().unwrap_or(80);
-    let mut request = Request::post(format!("{}{path}", uri.path().trim_end_matches('/')))
+    let mut request = Request::post(format!("{before}{path}"))
         .header(HOST, authority.as_str())
         .header(CONTENT_TYPE, "application/json");
     if let Some(key) = key {
-        request = request.header(AUTHORIZATION, format!("Bearer {key}"));
+        request = request.header(AUTHORIZATION, key);
     }
-    let request = request.body(Full::new(Bytes::from(body))).context("the key cannot stand in a header")?;
+    let request = request.body(Full::new(Bytes::from(body))).context("no request can be made of this")?;
     let exchange = async {
         let stream = TcpStream::connect((host, port)).await.with_context(|| {
             format!(

@@ -2,6 +2,7 @@
 //!
 //! `TIDEGATE_LOG` is the filter, in the usual notation (`info`, `tidegate_gateway=debug`).
 
+use std::env::VarError;
 use std::io::{IsTerminal, stderr};
 
 use anyhow::anyhow;
@@ -12,7 +13,13 @@ use crate::exit::Exit;
 
 /// Starts logging.
 pub(crate) fn start(format: LogFormat) -> Result<(), Exit> {
-    let filter = std::env::var("TIDEGATE_LOG").unwrap_or_else(|_| "info".into());
+    let filter = match std::env::var("TIDEGATE_LOG") {
+        Ok(filter) => filter,
+        Err(VarError::NotPresent) => "info".into(),
+        Err(VarError::NotUnicode(_)) => {
+            return Err(Exit::configuration(anyhow!("TIDEGATE_LOG is not UTF-8")));
+        }
+    };
     let filter = EnvFilter::try_new(&filter)
         .map_err(|error| Exit::configuration(anyhow!("TIDEGATE_LOG={filter:?} is no filter: {error}")))?;
     let terminal = stderr().is_terminal();

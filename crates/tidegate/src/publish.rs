@@ -1,5 +1,6 @@
 //! `tidegate publish`: one event over HTTP, from the command line into a channel.
 
+use std::env::VarError;
 use std::io::Read;
 use std::process::ExitCode;
 
@@ -10,6 +11,12 @@ use tidegate_protocol::{decode_base64, encode_base64};
 
 use crate::exit::Exit;
 use crate::{http, print};
+
+/// Where the key is looked for when it is not given.
+const KEY: &str = "TIDEGATE_SERVER__ADMIN_KEY";
+
+/// The most that is read of standard input, in bytes: no node takes a larger event.
+const MOST: u64 = 64 << 20;
 
 /// What to publish and where.
 #[derive(Debug, Args)]
@@ -33,21 +40,36 @@ pub(crate) struct PublishArgs {
 
 /// Runs `tidegate publish`.
 pub(crate) fn publish(args: PublishArgs) -> Result<ExitCode, Exit> {
+    let key = match args.key.clone() {
+        None => env_key().map_err(Exit::configuration)?,
+        key => key,
+    };
+    let endpoint = http::Endpoint::parse(&args.admin, key.as_deref()).map_err(Exit::configuration)?;
     let body = body(&args)?;
-    let key = args.key.or_else(|| std::env::var("TIDEGATE_SERVER__ADMIN_KEY").ok());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start the runtime").map_err(Exit::failed)?;
-    let request = http::post(&args.admin, "/api/v1/publish", key.as_deref(), body);
+    let request = http::post(endpoint, "/api/v1/publish", body);
     let (status, answer) = runtime.block_on(request).map_err(Exit::failed)?;
     print::line(&understand(status, &answer).map_err(Exit::failed)?);
     Ok(ExitCode::SUCCESS)
 }
 
+fn env_key() -> anyhow::Result<Option<String>> {
+    match std::env::var(KEY) {
+        Ok(key) => Ok(Some(key)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(anyhow!("{KEY} is not UTF-8")),
+    }
+}
+
 fn body(args: &PublishArgs) -> Result<String, Exit> {
     let (data, piped) = if args.data == "-" {
         let mut bytes = Vec::new();
-        let read = std::io::stdin().lock().read_to_end(&mut bytes);
-        read.context("cannot read standard input").map_err(Exit::failed)?;
+        let read = std::io::stdin().lock().take(MOST + 1).read_to_end(&mut bytes);
+        if read.context("cannot read standard input").map_err(Exit::failed)? as u64 > MOST {
+            let message = "standard input has more than 64 MiB, which is more than limits.event can allow";
+            return Err(Exit::configuration(anyhow!(message)));
+        }
         (bytes, true)
     } else {
         (args.data.clone().into_bytes(), false)

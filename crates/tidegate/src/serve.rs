@@ -33,7 +33,8 @@ pub(crate) struct ServeArgs {
 impl ServeArgs {
     /// The settings that file, environment and these flags make together.
     pub(crate) fn settings(self, file: Option<PathBuf>) -> Result<Settings, Exit> {
-        let mut sources = Sources { file, ..Sources::from_environment() };
+        let environment = Sources::from_environment().map_err(Exit::configuration)?;
+        let mut sources = Sources { file, ..environment };
         let mut flag = |key: &str, value: Option<String>| {
             sources.flags.extend(value.map(|value| (key.to_owned(), value)));
         };

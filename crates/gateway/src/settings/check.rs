@@ -188,8 +188,12 @@ impl LimitsSettings {
                 return error(format!("limits.{name} must be between 1B and 64MiB, not {size}"));
             }
         }
-        if self.channels == 0 || self.outbox_entries < 2 {
-            return error("limits.channels must be at least 1, limits.outbox_entries at least 2");
+        for (name, given, least) in
+            [("channels", self.channels, 1), ("outbox_entries", self.outbox_entries, 2)]
+        {
+            if given < least {
+                return error(format!("limits.{name} must be at least {least}, not {given}"));
+            }
         }
         Ok(Limits {
             event_bytes: self.event.get(),

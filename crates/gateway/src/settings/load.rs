@@ -1,7 +1,8 @@
 //! Reads the world: a file that was named, the environment, flags. The only place that does.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use config::{Config, ConfigError, Environment, File, FileFormat};
 use serde_json::Value;
@@ -10,6 +11,9 @@ use super::{Settings, schema, unknown};
 
 /// Variables that are no settings although they start with the prefix.
 const PREFIX: &str = "TIDEGATE_";
+
+/// The longest file that is read, in bytes: a device named by mistake has no end.
+const MAX_FILE: u64 = 1 << 20;
 
 /// Why settings cannot be read. The message names key, value and source.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +41,18 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The process' environment and nothing else.
-    pub fn from_environment() -> Self {
-        Self { environment: std::env::vars().collect(), ..Self::default() }
+    /// The process' environment and nothing else. Variables of others may hold any bytes.
+    ///
+    /// # Errors
+    /// [`LoadError::Value`] for a setting that is not UTF-8.
+    pub fn from_environment() -> Result<Self, LoadError> {
+        let mut environment = HashMap::new();
+        for (name, value) in std::env::vars_os() {
+            let Some(name) = name.to_str().filter(|name| ours(name)) else { continue };
+            let value = value.into_string().map_err(|_| LoadError::Value(format!("{name} is not UTF-8")))?;
+            environment.insert(name.to_owned(), value);
+        }
+        Ok(Self { environment, ..Self::default() })
     }
 
     /// Reads all sources.
@@ -49,15 +62,12 @@ impl Sources {
     pub fn load(self) -> Result<Settings, LoadError> {
         let mut builder = Config::builder();
         if let Some(path) = self.file {
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| LoadError::File(path.clone(), error.to_string()))?;
+            let text = read(&path).map_err(|error| LoadError::File(path.clone(), error.to_string()))?;
             // Parsed once by itself: config's own error would not name the file.
             toml::from_str::<toml::Table>(&text)
                 .map_err(|error| LoadError::File(path.clone(), error.to_string()))?;
             builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
         }
-        // Only names with two underscores are settings: Kubernetes makes TIDEGATE_SERVICE_HOST.
-        let ours = |name: &str| name.strip_prefix(PREFIX).is_some_and(|rest| rest.contains("__"));
         let environment = self.environment.into_iter().filter(|(name, _)| ours(name)).collect();
         builder = builder.add_source(
             Environment::with_prefix("TIDEGATE")
@@ -78,6 +88,20 @@ impl Sources {
         }
         config.try_deserialize().map_err(|error| LoadError::Value(explain(&error)))
     }
+}
+
+/// Only names with two underscores are settings: Kubernetes makes TIDEGATE_SERVICE_HOST.
+fn ours(name: &str) -> bool {
+    name.strip_prefix(PREFIX).is_some_and(|rest| rest.contains("__"))
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = std::fs::File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
+    if read as u64 > MAX_FILE {
+        return Err(io::Error::other(format!("a configuration has at most {MAX_FILE} bytes")));
+    }
+    Ok(text)
 }
 
 /// The key first, then what is wrong.

@@ -8,6 +8,7 @@ mod list;
 mod load;
 mod namespaces;
 mod reference;
+mod scalars;
 mod schema;
 mod sections;
 mod units;

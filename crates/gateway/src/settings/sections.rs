@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::scalars::{count, truth};
 use super::{List, Size, Span};
 
 /// Where the node listens and how it behaves.
@@ -27,7 +28,7 @@ pub struct ServerSettings {
     /// loopback only, pages of this machine.
     pub origins: List,
     /// Serve the page to try at `/`. Default: while listening on loopback only.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "truth")]
     pub page: Option<bool>,
     /// Silence after which the server pings a client, at the latest: for each it is up to a fifth shorter,
     /// so that pings are spread.
@@ -35,6 +36,7 @@ pub struct ServerSettings {
     /// How long a client may take to answer a ping, or its kernel to take what was sent.
     pub pong_timeout: Span,
     /// Threads that serve. 0: one for each core.
+    #[serde(deserialize_with = "count")]
     pub workers: usize,
     /// How the log is written: `text` for people, `json` for machines, `auto`: text on a terminal.
     pub log: LogFormat,
@@ -98,7 +100,7 @@ pub struct SentinelSection {
 #[serde(default, deny_unknown_fields)]
 pub struct AuthSettings {
     /// Clients without a token may come in. Default: while listening on loopback only.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "truth")]
     pub anonymous: Option<bool>,
     /// The secret that tokens are signed with (JWT, HS256), at least 32 bytes. Claims: `exp`
     /// (needed), `sub`, `grants`.
@@ -115,13 +117,16 @@ pub struct LimitsSettings {
     /// Largest message of a client. Above: close 1009.
     pub message: Size,
     /// Most channels of one connection. Above: `too_many_channels`.
+    #[serde(deserialize_with = "count")]
     pub channels: usize,
     /// What may wait for one client, in bytes. Above: close 4100. Two events always fit.
     pub outbox: Size,
     /// What may wait for one client, in events that did not arrive together. Above: close 4100.
+    #[serde(deserialize_with = "count")]
     pub outbox_entries: usize,
     /// Most connections of the node; who comes then is answered 503. 0, and at most: as many as the file
     /// limit of the process allows, less a quarter (64 to 576) for Redis and the admin port.
+    #[serde(deserialize_with = "count")]
     pub connections: usize,
     /// What channels of namespaces that are not declared get: the settings of `default`
     /// (`"default"`), or `unknown_channel` (`"refuse"`).

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn load(toml: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Settings, String> {
@@ -104,6 +106,176 @@ fn contradictions_are_refused_with_what_to_do() {
         assert!(error.contains(words), "{toml}: {error}");
     }
 }
+
+#[test]
+fn sizes_and_durations_are_counted_or_refused() {
+    for (text, bytes) in
+        [("4096", 4096), ("1KiB", 1024), ("1kB", 1000), ("1.5KiB", 1536), ("64 MiB", 64 << 20), ("0", 0)]
+    {
+        assert_eq!(text.parse(), Ok(Size::bytes(bytes)), "{text}");
+    }
+    for text in [
+        "",
+        "-1",
+        "-1KiB",
+        "1XB",
+        "KiB",
+        "1KiB2",
+        "NaN",
+        "inf",
+        "1e9",
+        "0x10",
+        "99999999999GiB",
+        "1e99GiB",
+        "18446744073709551615",
+        "18446744073709551616",
+        "99999999999999999999999999EiB",
+        "1.1.1KiB",
+        "٣KiB",
+    ] {
+        let error = text.parse::<Size>().unwrap_err();
+        assert!(error.contains(&format!("{text:?}")), "{text}: {error}");
+    }
+    for text in [
+        "",
+        "-1s",
+        "1",
+        "s",
+        "1x",
+        "99999999999999999999s",
+        "18446744073709551615h",
+        "1e3s",
+        "1s1",
+        "NaNs",
+        "-0s",
+    ] {
+        let error = text.parse::<Span>().unwrap_err();
+        assert!(error.contains(&format!("{text:?}")), "{text}: {error}");
+    }
+}
+
+#[test]
+fn odd_values_are_refused_with_key_and_value() {
+    for (toml, words) in [
+        ("[limits]\nevent = 1.5", ["limits.event", "1.5"]),
+        ("[auth]\nanonymous = 7", ["auth.anonymous", "7"]),
+        ("[limits]\nevent = \"99999999999GiB\"", ["limits.event", "99999999999GiB"]),
+        ("[limits]\nevent = \"-1\"", ["limits.event", "-1"]),
+        ("[limits]\nevent = [1]", ["limits.event", "sequence"]),
+        ("[limits]\nchannels = -1", ["limits.channels", "-1"]),
+        ("[limits]\nchannels = 1.5", ["limits.channels", "1.5"]),
+        ("[limits]\nchannels = 1e30", ["limits.channels", "floating point `1000000"]),
+        ("[limits]\nchannels = nan", ["limits.channels", "floating point"]),
+        ("[limits]\nchannels = true", ["limits.channels", "true"]),
+        ("[limits]\nchannels = 9223372036854775808", ["cannot read", "line 2"]),
+        ("[limits]\nchannels = 0xFF_", ["cannot read", "line 2"]),
+        ("[server]\nworkers = \"-1\"", ["server.workers", "-1"]),
+        ("[server]\npage = \"maybe\"", ["server.page", "maybe"]),
+        ("[server]\nlisten = 8080", ["server.listen", "8080"]),
+        ("[server]\nlisten = { a = 1 }", ["server.listen", "list"]),
+        ("[server]\ndrain = \"99999999999999999999s\"", ["server.drain", "99999999999999999999s"]),
+        ("[server]\nlog = \"xml\"", ["server.log", "xml"]),
+        ("server = 5", ["server", "5"]),
+        ("namespaces = []", ["namespaces", "sequence"]),
+        ("[namespaces]\nchat = 7", ["namespaces.chat", "7"]),
+        ("[namespaces.chat]\nwelcome = 7.5.1", ["cannot read", "line 2"]),
+        ("[server]\n[server]\n", ["cannot read", "line 2"]),
+        ("a = \"\"\"", ["cannot read", "line 1"]),
+        ("\u{feff}[server]\nx = 1", ["server.x", "known here"]),
+        ("[redis]\nurl = 5", ["redis.url", "redis://host"]),
+    ] {
+        let answer = load(toml, &[], &[]).and_then(|s| s.verify().map_err(|e| e.to_string()));
+        let error = answer.err().unwrap_or_default();
+        assert!(words.iter().all(|word| error.contains(word)), "{toml}: {error:?}");
+    }
+    for (name, value) in
+        [("LIMITS__CHANNELS", "yes"), ("LIMITS__CHANNELS", "1.5"), ("AUTH__ANONYMOUS", "perhaps")]
+    {
+        let error = load("", &[(&format!("TIDEGATE_{name}"), value)], &[]).unwrap_err();
+        assert!(error.contains(&name.to_lowercase().replace("__", ".")) && error.contains(value), "{error}");
+    }
+    let on =
+        load("", &[("TIDEGATE_AUTH__ANONYMOUS", "yes"), ("TIDEGATE_SERVER__WORKERS", "3")], &[]).unwrap();
+    assert_eq!((on.auth.anonymous, on.server.workers), (Some(true), 3));
+    for (toml, words) in [
+        ("[limits]\nevent = \"65MiB\"", "limits.event must be between 1B and 64MiB, not 65MiB"),
+        ("[limits]\nchannels = 0", "limits.channels must be at least 1, not 0"),
+        ("[limits]\noutbox_entries = 1", "limits.outbox_entries must be at least 2, not 1"),
+        ("[server]\nworkers = 1025", "server.workers must be at most 1024, not 1025"),
+        ("[server]\nlisten = \"127.0.0.1:99999\"", "server.listen: \"127.0.0.1:99999\""),
+        ("[server]\nlisten = \"127.0.0.1\"", "server.listen: \"127.0.0.1\""),
+        ("[server]\nadmin = \"\"", "server.admin: \"\""),
+        ("[server]\norigins = [\"https://a.example/x\"]", "https://a.example/x"),
+        ("[namespaces.\"a b\"]\n", "namespaces.a b"),
+        ("[namespaces.\"~x\"]\n", "namespaces.~x"),
+    ] {
+        let error = refused(toml);
+        assert!(error.contains(words), "{toml}: {error}");
+    }
+}
+
+#[test]
+fn files_that_are_none_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let binary = folder.path().join("binary.toml");
+    std::fs::write(&binary, b"[server]\nlisten = \"\xff\"\n").unwrap();
+    for (path, words) in [
+        (folder.path().to_owned(), "directory"),
+        (folder.path().join("nowhere.toml"), "No such file"),
+        (binary, "UTF-8"),
+        ("/dev/zero".into(), "at most 1048576 bytes"),
+    ] {
+        let sources = Sources { file: Some(path.clone()), ..Sources::default() };
+        let error = sources.load().unwrap_err().to_string();
+        assert!(error.contains(&path.display().to_string()) && error.contains(words), "{error}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_setting_is_read_or_refused_by_name(
+        settings in prop::collection::vec((0usize..KEYS.len(), VALUE), 1..4),
+        variables in prop::collection::vec((0usize..KEYS.len(), "\\PC{0,20}|-?[0-9.]{1,20}[a-zA-Z]{0,3}"), 0..3),
+    ) {
+        let mut toml = String::new();
+        for (key, value) in settings {
+            let (section, key) = KEYS[key].split_once('.').unwrap();
+            toml.push_str(&format!("[{section}]\n{key} = {value}\n"));
+        }
+        let name = |key: &str| format!("TIDEGATE_{}", key.replace('.', "__").to_uppercase());
+        let variables: Vec<_> = variables.into_iter().map(|(key, value)| (name(KEYS[key]), value)).collect();
+        let variables: Vec<_> = variables.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        match load(&toml, &variables, &[]) {
+            // Addresses would be looked up: not here.
+            Ok(settings) => {
+                let Settings { server, .. } = Settings::default();
+                let _ = Settings { server: ServerSettings { ping: settings.server.ping, drain: settings.server.drain,
+                    workers: settings.server.workers, origins: settings.server.origins.clone(), ..server }, ..settings }.verify();
+            }
+            Err(error) => {
+                let named = KEYS.iter().any(|key| error.contains(key)) || error.contains("cannot read");
+                prop_assert!(named, "{}\n{:?}\n{}", toml, variables, error);
+            }
+        }
+    }
+}
+
+/// Settings of each type, and values that some of them take.
+const KEYS: [&str; 12] = [
+    "server.listen",
+    "server.drain",
+    "server.workers",
+    "server.page",
+    "server.log",
+    "server.origins",
+    "server.ping",
+    "limits.event",
+    "limits.channels",
+    "limits.undeclared",
+    "auth.hmac_secret",
+    "redis.prefix",
+];
+const VALUE: &str = "\"[0-9]{1,20}(KiB|GiB|s|ms|h|)\"|-?[0-9]{1,25}|-?[0-9]{1,3}\\.[0-9]e[0-9]{1,3}|true|\\[\\]|\\[1, \"a\"\\]|\\{ a = 1 \\}|\"[ -!#-\\[\\]-~]{0,20}\"|1979-05-27|nan|inf";
 
 #[test]
 fn the_reference_names_every_key_with_its_default() {

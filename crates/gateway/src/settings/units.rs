@@ -58,9 +58,11 @@ impl FromStr for Size {
         let size = text.parse::<bytesize::ByteSize>();
         let bytes =
             size.map_err(|error| format!("{text:?} is no size such as \"64KiB\" or \"1MiB\": {error}"))?;
-        usize::try_from(bytes.as_u64())
-            .map(Self)
-            .map_err(|_| format!("{text:?} is more than this machine counts"))
+        match usize::try_from(bytes.as_u64()) {
+            // The parser stops counting at the largest number there is.
+            Ok(bytes) if bytes < usize::MAX => Ok(Self(bytes)),
+            _ => Err(format!("{text:?} is more bytes than this machine counts")),
+        }
     }
 }
 

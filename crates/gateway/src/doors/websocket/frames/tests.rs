@@ -35,7 +35,7 @@ fn whole_messages_leave_no_context_behind() {
     let (heard, replies, result) = read(&mut frames, &bytes);
     assert_eq!(heard, [Heard::Text("one".into()), Heard::Binary(Bytes::from_static(b"\xff"))]);
     assert_eq!((replies, result), (b"\x8a\x04ping".to_vec(), Ok(())));
-    assert!(!frames.unfinished().is_some());
+    assert!(frames.unfinished().is_none());
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn a_message_in_pieces_owns_a_context_until_it_ends() {
     }
     let (heard, _, _) = read(&mut frames, &bytes[bytes.len() - 1..]);
     assert_eq!(heard, [Heard::Text("hello".into())]);
-    assert!(!frames.unfinished().is_some());
+    assert!(frames.unfinished().is_none());
 }
 
 /// A frame whose length is written in `bytes` bytes (2 or 8), whatever it is.
@@ -278,6 +278,6 @@ proptest! {
         }
         let expected: Vec<Heard> = messages.into_iter().map(|m| Heard::Binary(m.into())).collect();
         prop_assert_eq!(heard, expected);
-        prop_assert!(!frames.unfinished().is_some());
+        prop_assert!(frames.unfinished().is_none());
     }
 }
