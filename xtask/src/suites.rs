@@ -5,7 +5,7 @@ use crate::tools::Tool::{self, Autobahn, Browser, Curl, Nginx, Node, Prometheus,
 /// Integration tests (the files in `tests/` of a crate) and what they cannot run without.
 const SUITES: &[(&str, &[Tool])] = &[
     ("autobahn", &[Autobahn]),
-    ("bad_input", &[]),
+    ("bad_input", &[Redis]),
     ("browser", &[Browser, Node]),
     ("clients", &[Redis, Node, Python]),
     ("clients_page", &[Browser, Node, Python, Curl]),

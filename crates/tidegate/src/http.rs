@@ -36,6 +36,10 @@ impl Endpoint {
             bail!("{base:?} is no URL of an admin port: it must start with http://");
         }
         let authority = uri.authority().with_context(|| format!("{base:?} names no host"))?;
+        let port = authority.as_str().rsplit('@').next().and_then(|rest| rest.strip_prefix(authority.host()));
+        if port.is_none_or(|port| !port.is_empty() && authority.port_u16().is_none()) {
+            bail!("{base:?} names no port: 1 to 65535 is expected");
+        }
         let key = key.map(|key| HeaderValue::try_from(format!("Bearer {key}"))).transpose();
         Ok(Self {
             base: base.to_owned(),

@@ -24,6 +24,9 @@ const WRITE_SLICES: usize = 64;
 pub(super) const NOT_OPENED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
                             Content-Length: 0\r\nConnection: close\r\n\r\n";
 
+/// What it reads when it broke the rules before: coming back would not help.
+const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
 #[derive(Debug, Default)]
 pub(super) struct Out {
     outbox: Outbox,
@@ -178,7 +181,11 @@ impl<B: ByteStream> Connection<B> {
 
     fn cut(&self, out: &mut Out, close: Close, message: &str) {
         let last = match out.state {
-            State::Held => Some(Bytes::from_static(NOT_OPENED)), // frames mean nothing to it yet
+            // Frames mean nothing to it yet.
+            State::Held => Some(Bytes::from_static(match close {
+                Close::Protocol | Close::InvalidUtf8 | Close::TooBig | Close::BadRequest => BAD_REQUEST,
+                _ => NOT_OPENED,
+            })),
             _ => self.format.close(close, message),
         };
         let dropped = out.outbox.cut();

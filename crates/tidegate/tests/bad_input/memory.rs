@@ -1,0 +1,121 @@
+//! All tables together, many times, against one node: its memory stays flat, and an honest client is served all the time.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tidegate_protocol::Codec;
+use tidegate_testkit::Node;
+
+use crate::row::exchange;
+use crate::socket::{Socket, frame, upgrade};
+use crate::support::{BINARY, admin as port, full, say};
+use crate::websocket::status_kib;
+use crate::{admin, http, native, websocket};
+
+/// One round of everything.
+fn pack(node: &Node) -> usize {
+    let mut count = 0;
+    let mut send = |address, bytes: &[u8]| {
+        let _ = exchange(address, bytes);
+        count += 1;
+    };
+    for row in http::quick_rows().into_iter().chain(websocket::rows(64 << 10)) {
+        send(node.public_addr(), &row.bytes);
+    }
+    for (_, request, ..) in admin::rows() {
+        send(node.admin_addr(), &request);
+    }
+    for (codec, message) in native::pack() {
+        let (first, connect): (u8, &[u8]) = match codec {
+            Codec::Json => (0x81, br#"{"type":"connect","id":1}"#),
+            Codec::MessagePack => (0x82, b"\x82\xa4type\xa7connect\xa2id\x01"),
+        };
+        let head = upgrade("/ws", &format!("Sec-WebSocket-Protocol: {}\r\n", codec.subprotocol()));
+        send(
+            node.public_addr(),
+            &[head, frame(first, connect), frame(first, &message), frame(0x88, b"")].concat(),
+        );
+    }
+    // 20,000 requests that are none in one message, and 5,000 fragments.
+    let head = upgrade("/ws", "");
+    let connect = frame(0x81, br#"{"type":"connect","id":1}"#);
+    send(
+        node.public_addr(),
+        &[&head[..], &connect, &frame(0x81, &b"x\n".repeat(20_000)), &frame(0x88, b"")].concat(),
+    );
+    send(
+        node.public_addr(),
+        &[&head[..], &connect, &frame(0x01, b"x"), &frame(0x00, b"").repeat(5000), &frame(0x88, b"")]
+            .concat(),
+    );
+    count
+}
+
+/// An honest client hears what an honest backend publishes: how many events, and how long the slowest took.
+fn honest(node: &Node, stop: &AtomicBool, heard: &AtomicU64) -> (u64, Duration) {
+    let mut socket = Socket::open(node.public_addr(), "/plain?channel=honest", "");
+    let (mut number, mut slowest) = (0, Duration::ZERO);
+    while !stop.load(Ordering::Relaxed) {
+        number += 1;
+        let start = Instant::now();
+        assert_eq!(port::publish(node.admin_addr(), "honest", &number.to_string()).0, 200);
+        let (_, payload) = socket.next().expect("the honest client stays connected");
+        assert_eq!(payload, number.to_string().into_bytes(), "every event once, in order");
+        slowest = slowest.max(start.elapsed());
+        heard.store(number, Ordering::Relaxed);
+    }
+    (number, slowest)
+}
+
+#[test]
+fn memory_stays_flat_and_an_honest_client_is_served() {
+    let mut node = Node::builder(BINARY).start().expect("a node");
+    for _ in 0..3 {
+        pack(&node); // what is allocated once: buffers of threads, tables, the log
+    }
+    let rounds = if full() { 60 } else { 6 };
+    let (stop, heard) = (AtomicBool::new(false), AtomicU64::new(0));
+    let before = status_kib(&mut node, "VmRSS:");
+    let (sent, events, slowest) = std::thread::scope(|scope| {
+        let client = scope.spawn(|| honest(&node, &stop, &heard));
+        let mut sent = 0;
+        for round in 0..rounds {
+            let known = heard.load(Ordering::Relaxed);
+            sent += pack(&node);
+            // Served in each round, not only after all of them.
+            assert!(
+                heard.load(Ordering::Relaxed) > known || client.is_finished(),
+                "nothing heard in round {round}"
+            );
+        }
+        stop.store(true, Ordering::Relaxed);
+        let (events, slowest) = client.join().expect("no panic");
+        (sent, events, slowest)
+    });
+    let grown =
+        i64::try_from(status_kib(&mut node, "VmRSS:")).unwrap_or(0) - i64::try_from(before).unwrap_or(0);
+    say(&format!(
+        "the whole hostile pack {rounds} times, {sent} connections: memory {grown:+} KiB (allowed: +5 MB); an honest \
+         client meanwhile heard {events} of {events} events, the slowest after {slowest:.0?}"
+    ));
+    assert!(grown < 5000, "{grown} KiB");
+    assert!(!node.log().contains("panicked"), "{}", node.log());
+    // Control: what a node does keep is seen. Each of these connections owns an unfinished message.
+    let before = status_kib(&mut node, "VmRSS:");
+    let kept: Vec<Socket> = (0..200)
+        .map(|_| {
+            let mut socket = Socket::open(node.public_addr(), "/plain?channel=a", "");
+            socket.send(&[frame(0x02, &[1; 60_000])].concat());
+            socket
+        })
+        .collect();
+    let seen = |node: &mut Node| status_kib(node, "VmRSS:").saturating_sub(before) > 5000;
+    tidegate_testkit::eventually(Duration::from_secs(8), "200 unfinished messages are seen", || {
+        seen(&mut node)
+    });
+    say(&format!(
+        "the hostile pack, control: {} unfinished messages found as growth: {}",
+        kept.len(),
+        seen(&mut node)
+    ));
+}
