@@ -60,9 +60,14 @@ pub(crate) fn check_url(url: &str) -> Result<Uri, String> {
         Some(other) => return Err(format!("it starts with {other}://, not with ws://")),
         None => return Err("it does not start with ws://".into()),
     }
-    match uri.host() {
-        None | Some("") => Err("it names no host".into()),
-        Some(_) => Ok(uri),
+    let authority = uri.authority().filter(|authority| !authority.host().is_empty());
+    let authority = authority.ok_or("it names no host")?;
+    // A port that is none reads like no port at all.
+    let port = authority.as_str().rsplit('@').next().and_then(|rest| rest.strip_prefix(authority.host()));
+    match port {
+        Some("") => Ok(uri),
+        _ if authority.port_u16().is_some() => Ok(uri),
+        _ => Err("it names no port from 1 to 65535".into()),
     }
 }
 

@@ -158,7 +158,7 @@ fn usage_is_2_and_failure_is_1() {
         (&["subscribe", "a b"], 2, "' '"),
         (&["subscribe", ""], 2, "empty"),
         (&["subscribe", &"x".repeat(256)], 2, "256"),
-        (&["subscribe", "a", "--count", "-1"], 2, "--count"),
+        (&["subscribe", "a", "--count", "-1"], 2, "'-1'"),
         (&["subscribe", "a", "--count", "99999999999999999999"], 2, "99999999999999999999"),
         (&["subscribe", "a", "--codec", "xml"], 2, "xml"),
         (&["serve", "--workers", "many"], 2, "many"),

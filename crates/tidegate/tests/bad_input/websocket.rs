@@ -118,13 +118,13 @@ fn frames_that_break_the_rules_are_closed_with_their_code() {
 }
 
 /// The most memory the node ever had, in KiB.
-pub(crate) fn peak_kib(node: &mut Node) -> u64 {
-    status_kib(node, "VmHWM:")
+fn peak_kib(node: &mut Node) -> u64 {
+    status_kib(node.process().pid(), "VmHWM:")
 }
 
-/// A line of the node's `/proc/<pid>/status`.
-pub(crate) fn status_kib(node: &mut Node, name: &str) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{}/status", node.process().pid())).expect("it runs");
+/// A line of a process' `/proc/<pid>/status`.
+pub(crate) fn status_kib(pid: u32, name: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("a line of status");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
