@@ -193,10 +193,11 @@ fn faults(address: SocketAddr, codec: Codec, rows: &[Refused]) -> Vec<String> {
     found
 }
 
-/// All requests that are refused, as messages behind a handshake and a `connect`; each ends with a goodbye.
-pub(crate) fn pack() -> Vec<(Codec, Vec<u8>)> {
-    let json = json_rows().into_iter().map(|(_, message, _)| (Codec::Json, message));
-    json.chain(msgpack_rows().into_iter().map(|(_, message, _)| (Codec::MessagePack, message))).collect()
+/// All requests that are refused.
+pub(crate) fn pack() -> Vec<(&'static str, Codec, Vec<u8>)> {
+    let json = json_rows().into_iter().map(|(what, message, _)| (what, Codec::Json, message));
+    json.chain(msgpack_rows().into_iter().map(|(what, message, _)| (what, Codec::MessagePack, message)))
+        .collect()
 }
 
 #[test]

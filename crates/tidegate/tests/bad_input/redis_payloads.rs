@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 
-use tidegate_testkit::{Node, RedisServer};
+use tidegate_testkit::{Node, RedisServer, eventually};
 
 use crate::socket::Socket;
 use crate::support::{BINARY, PATIENCE, admin, say};
@@ -104,6 +104,13 @@ impl Backend {
     }
 }
 
+/// A node that hears its Redis.
+fn node(redis: &RedisServer, config: &str) -> Node {
+    let node = Node::builder(BINARY).redis(&redis.url()).config(config).start().expect("a node");
+    eventually(PATIENCE, "the node is ready", || admin::get(&node, "/health/ready").0 == 200);
+    node
+}
+
 fn dropped(node: &Node, reason: &str) -> u64 {
     admin::metric(node, &format!("tidegate_events_dropped_total{{reason=\"{reason}\"}}"))
 }
@@ -145,7 +152,7 @@ fn faults(node: &Node, backend: &mut Backend, rows: &[(String, Vec<u8>, Arrives)
 #[test]
 fn every_payload_arrives_as_documented_or_is_counted() {
     let redis = RedisServer::start().expect("redis");
-    let node = Node::builder(BINARY).redis(&redis.url()).config(CONFIG).start().expect("a node");
+    let node = node(&redis, CONFIG);
     let mut backend = Backend::connect(&redis);
     let rows = rows();
     let found = faults(&node, &mut backend, &rows);
@@ -171,7 +178,7 @@ fn every_payload_arrives_as_documented_or_is_counted() {
 #[test]
 fn names_that_are_no_channels_reach_nobody() {
     let redis = RedisServer::start().expect("redis");
-    let node = Node::builder(BINARY).redis(&redis.url()).start().expect("a node");
+    let node = node(&redis, "");
     let mut backend = Backend::connect(&redis);
     let mut socket = Socket::open(node.public_addr(), "/plain?channel=a", "");
     let long = [&b"tg:{"[..], &[b'x'; 300], b"}"].concat();
