@@ -48,9 +48,11 @@ mod tests {
         let before = Usage::of(pid);
         let taken = vec![1u8; 64 << 20];
         let with = Usage::of(pid);
-        assert!(with.memory >= before.memory + taken.len() as u64 && with.files > 2, "{before:?} {with:?}");
+        // Other tests of this process take and give back at the same time, but not nearly as much.
+        let half = taken.len() as u64 / 2;
+        assert!(with.memory >= before.memory + half && with.files > 2, "{before:?} {with:?}");
         drop(taken);
-        assert!(Usage::memory(pid) < with.memory);
+        assert!(Usage::memory(pid) + half <= with.memory);
         assert_eq!(Usage::of(u32::MAX), Usage::default());
     }
 }
