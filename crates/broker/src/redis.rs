@@ -10,11 +10,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tidegate_core::{ChannelName, Event, Position};
 use tidegate_protocol::Envelope;
-use tidegate_redis::{Keys, RedisError, Servers, Settings, Topology};
+use tidegate_redis::{Keys, RedisError, Servers, Settings};
 
 use crate::counters::Counters;
 use crate::lanes::Lanes;
-use crate::{Broker, BrokerError, EventQueue, Shard};
+use crate::{Broker, BrokerError, EventQueue};
 use ears::Ears;
 
 /// Moves events between nodes through Redis: a standalone server, a master with its Sentinels, a Cluster.
@@ -41,9 +41,6 @@ impl RedisBroker {
     ) -> Result<Self, BrokerError> {
         let keys = Keys::new(&settings.prefix);
         let counters = Arc::new(Counters::default());
-        if !matches!(settings.topology, Topology::Cluster(_)) {
-            counters.shard(Shard(0)); // known before it is heard, so that it can be seen to be down
-        }
         let lanes = Arc::new(Lanes::new(lanes, Arc::clone(&counters)));
         let ears = Ears::new(keys.clone(), lanes, max_event_bytes, Arc::clone(&counters));
         Ok(Self { keys, servers: Servers::start(settings, ears)?, counters })

@@ -244,6 +244,59 @@ async fn a_cluster_that_loses_a_master_is_served_again() {
     }
 }
 
+/// A third of the slots is out of reach from the start, and nobody is promoted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_that_was_never_heard_is_missed() {
+    let mut cluster = RedisCluster::start().expect("a Redis Cluster");
+    for at in [2, 5] {
+        cluster.nodes[at].process().freeze();
+    }
+    let node = start(Topology::Cluster(cluster.urls()[..2].to_vec()));
+    for _ in 0..2 {
+        assert!(matches!(node.next().await, News::Up(_)));
+    }
+    assert!(!is_up(&node), "a third of the channels is deaf");
+    let shards = node.broker.counters().shards();
+    assert_eq!(shards.len(), 3, "the third is known, and can be seen to be down");
+    for at in [2, 5] {
+        cluster.nodes[at].process().thaw();
+    }
+    eventually_async(SERVED_AGAIN, "all shards are up", async || is_up(&node)).await;
+}
+
+/// One shard is silent, so that callers fail or give up whose other channels are confirmed already.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_fails_leaves_nothing_behind_and_takes_nothing_from_others() {
+    let mut cluster = RedisCluster::start().expect("a Redis Cluster");
+    let node = cluster_node(&cluster).await;
+    let at = |name: &str| cluster.master_of(cluster.slot(&format!("tg:{{{name}}}")).expect("a slot")).ok();
+    let channels: Vec<String> = (0..50).map(|n| format!("room:{n}")).collect();
+    let heard: Vec<&str> = channels.iter().map(String::as_str).filter(|name| at(name) == Some(0)).collect();
+    let silent = channels.iter().find(|name| at(name) == Some(2)).expect("one of fifty");
+    let (both, given_up) = (heard[0], heard[1]);
+
+    cluster.nodes[2].process().freeze();
+    let failing = node.broker.subscribe(vec![name(both), name(silent)]);
+    let working = node.broker.subscribe(vec![name(both)]);
+    let leaving = node.broker.subscribe(vec![name(given_up), name(silent)]);
+    let leaving = tokio::time::timeout(Duration::from_millis(300), leaving);
+    let (failed, worked, left) = tokio::join!(failing, working, leaving);
+    cluster.nodes[2].process().thaw();
+    assert!(matches!(failed, Err(BrokerError::Unavailable(_))), "{failed:?}");
+    assert_eq!(worked, Ok(()));
+    assert!(left.is_err(), "given up, not {left:?}");
+
+    let listeners = |channel: &str| {
+        let told = cluster.nodes[0].cli(&["PUBSUB", "SHARDNUMSUB", &format!("tg:{{{channel}}}")]);
+        told.expect("redis-cli").lines().nth(1).map(str::trim) == Some("1")
+    };
+    eventually_async(SERVED_AGAIN, "nobody listens to what was given up", async || !listeners(given_up))
+        .await;
+    assert!(listeners(both), "confirmed to a caller that had it alone");
+    publish_until_taken(&node, both, "x").await;
+    hear_until(&node, "x").await;
+}
+
 /// redis-rs alone, as its examples use it: subscribes, and hears.
 struct Naive {
     _connection: redis::aio::MultiplexedConnection,
@@ -279,6 +332,16 @@ async fn a_channel_whose_slot_moves_is_heard_at_its_new_owner() {
     let slot = cluster.slot("tg:{moving}").expect("a slot");
     let from = cluster.master_of(slot).expect("a master");
     let mut naive = Naive::subscribe(&cluster.nodes[from].url(), "tg:{moving}").await;
+    let watched = Arc::clone(node.broker.counters());
+    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+    let watching = tokio::spawn(async move {
+        let mut moments_down = 0;
+        while stopped.try_recv().is_err() {
+            moments_down += u32::from(!watched.is_up());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        moments_down
+    });
     publish_until_taken(&node, "moving", "before").await;
     assert_eq!(node.hear(1).await, ["moving before"]);
     assert_eq!(naive.heard.recv().await.as_deref(), Some("before"));
@@ -300,6 +363,9 @@ async fn a_channel_whose_slot_moves_is_heard_at_its_new_owner() {
     let counters = node.broker.counters().shards();
     let reconnects: u64 = counters.iter().map(|(_, shard)| shard.reconnects.load(Ordering::Relaxed)).sum();
     say(&format!("three moves: {reconnects} connections were made anew"));
+    stop.send(()).expect("it watches");
+    let moments_down = watching.await.expect("no panic");
+    assert!(moments_down == 0 || reconnects > 0, "not up {moments_down} times, though no link fell");
     // Back at the node it was subscribed at, but nobody has told it so again.
     let deaf = tokio::time::timeout(Duration::from_millis(300), naive.heard.recv()).await;
     say("slot moved, control: a naive subscriber hears nothing after the first move");

@@ -25,6 +25,8 @@ pub trait FeedSink: Send + Sync + 'static {
     fn down(&self, shard: u16, why: &RedisError);
     /// A name has moved to another shard; messages may have been lost on the way.
     fn gap(&self, name: &str);
+    /// There is a shard. It is not up before [`up`](Self::up) says so.
+    fn found(&self, shard: u16);
     /// A shard is not part of the Cluster any more. If it was up, it is not.
     fn gone(&self, shard: u16);
 }

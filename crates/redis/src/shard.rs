@@ -30,6 +30,7 @@ impl<S: FeedSink> Shard<S> {
         moved: impl Fn(Vec<String>) + Send + Sync + 'static,
     ) -> Self {
         let patience = settings.patience;
+        sink.found(number);
         let health = Arc::new(Health { number, sink: Arc::clone(sink), state: Mutex::default() });
         let ears = ShardEars { health: Arc::clone(&health), moved };
         let publishing = Arc::clone(&health);
@@ -42,10 +43,11 @@ impl<S: FeedSink> Shard<S> {
         }
     }
 
-    /// Whether channels wait to be subscribed here that came from another shard.
-    pub(crate) fn awaits(&self, some: bool) {
-        let why = RedisError::unavailable("channels that moved here are not subscribed yet");
-        self.health.change(Some(&why), |state| state.awaits = some);
+    /// Whether channels wait to be subscribed here that came from another shard, and why for so long.
+    pub(crate) fn awaits(&self, why: Option<&RedisError>) {
+        let since = |why| format!("channels that moved here are not subscribed yet: {why}");
+        let why = why.map(since).map(RedisError::Unavailable);
+        self.health.change(why.as_ref(), |state| state.awaits = why.is_some());
     }
 
     /// Ends all tasks and connections and waits for them.
@@ -136,6 +138,7 @@ mod tests {
             self.0.lock().push(format!("{shard} down: {why}"));
         }
         fn gap(&self, _: &str) {}
+        fn found(&self, _: u16) {}
         fn gone(&self, _: u16) {}
     }
 

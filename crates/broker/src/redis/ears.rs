@@ -97,6 +97,10 @@ impl FeedSink for Ears {
         }
     }
 
+    fn found(&self, shard: u16) {
+        self.counters.shard(Shard(shard)); // known before it is heard, so that it can be seen to be down
+    }
+
     fn gone(&self, shard: u16) {
         self.counters.forget(Shard(shard));
         self.lanes.down(Shard(shard));
@@ -170,7 +174,10 @@ mod tests {
         assert!(ears.counters.is_up());
         ears.down(4, &why);
         assert!(!ears.counters.is_up());
+        ears.found(5);
         ears.gone(4);
+        assert!(!ears.counters.is_up(), "one that was never heard is missed");
+        ears.gone(5);
         assert!(ears.counters.is_up(), "what is no part of the Cluster is not missed");
         let known: Vec<_> = ears.counters.shards().into_iter().map(|(shard, _)| shard).collect();
         assert_eq!(known, [Shard(0)]);
@@ -179,7 +186,8 @@ mod tests {
         let mut news = Vec::new();
         queue.take(9, &mut news).await;
         // Down again says nothing new.
-        let expected = [News::Up(Shard(0)), News::Down(Shard(4)), News::Gap("a".parse().unwrap())];
+        let expected =
+            [News::Up(Shard(0)), News::Down(Shard(4)), News::Down(Shard(5)), News::Gap("a".parse().unwrap())];
         assert_eq!(news, expected);
     }
 }

@@ -3,12 +3,13 @@
 //! Names reach it as for one server; what is asked is split by shard here. A [`Table`] says who owns what,
 //! as the [`Lookout`] sees it; `placing.rs` brings subscriptions to where they belong.
 
+mod places;
 mod placing;
 mod publishing;
 mod subscribing;
 mod table;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -23,6 +24,7 @@ use crate::shard::Shard;
 use crate::task::Task;
 use crate::whereabouts::Whereabouts;
 use crate::{FeedSink, RedisError, Settings};
+use places::Places;
 use table::Table;
 
 /// The connections to a Cluster.
@@ -49,25 +51,16 @@ struct Shared<S> {
 struct State<S> {
     table: Table,
     shards: BTreeMap<u16, Member<S>>,
-    /// Where the names are that somebody wants. Bounded by what callers want at once.
-    places: HashMap<String, Place>,
+    places: Places,
+    /// Names of callers that gave up, by the shard that may have confirmed them. Bounded by what callers
+    /// ask for while [`placing`] works once.
+    orphans: BTreeMap<u16, Vec<String>>,
 }
 
 /// A shard, and how it is told that its master is elsewhere.
 struct Member<S> {
     shard: Arc<Shard<S>>,
     address: watch::Sender<Option<Address>>,
-}
-
-/// Where a name is subscribed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// A caller waits for the first confirmation.
-    Asking,
-    /// On this shard.
-    On(u16),
-    /// Its shard has ended it: the slot is another's.
-    Nowhere,
 }
 
 impl<S: FeedSink> Cluster<S> {
@@ -77,7 +70,12 @@ impl<S: FeedSink> Cluster<S> {
             settings: settings.clone(),
             sink,
             entrance: seeds[0].clone(),
-            state: Mutex::new(State { table: Table::new(), shards: BTreeMap::new(), places: HashMap::new() }),
+            state: Mutex::new(State {
+                table: Table::new(),
+                shards: BTreeMap::new(),
+                places: Places::default(),
+                orphans: BTreeMap::new(),
+            }),
             doubt: Arc::new(Notify::new()),
             misplaced: Notify::new(),
             looks: watch::Sender::new(0),
@@ -174,17 +172,20 @@ impl<S: FeedSink> Shared<S> {
 
     /// A shard has ended these subscriptions by itself.
     fn lost(&self, number: u16, names: &[String]) {
-        let mut state = self.state.lock();
-        for name in names {
-            if let Some(place) = state.places.get_mut(name)
-                && (*place == Place::On(number) || *place == Place::Asking)
-            {
-                *place = Place::Nowhere;
-            }
-        }
-        drop(state);
+        self.state.lock().places.lost(number, names);
         self.doubt.notify_one();
         self.misplaced.notify_one();
+    }
+
+    /// Unsubscribes names at a shard. Whoever wants one of them again meanwhile may have been confirmed by
+    /// what ends here: such a name is brought back.
+    async fn leave(&self, number: u16, names: Vec<String>) {
+        let shard = self.state.lock().shards.get(&number).map(|member| Arc::clone(&member.shard));
+        let Some(shard) = shard else { return };
+        shard.feed.unsubscribe(names.clone()).await;
+        if self.state.lock().places.lost(number, &names) {
+            self.misplaced.notify_one();
+        }
     }
 
     /// Waits for a map that is newer than `looks`; false if there is none in time.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::{Cluster, Place, Shared};
+use super::{Cluster, Shared};
 use crate::shard::Shard;
 use crate::{FeedSink, RedisError};
 
@@ -21,57 +21,59 @@ impl<S: FeedSink> Cluster<S> {
     /// Subscribes to names; when it returns, each is confirmed by the shard that owns it. If it fails,
     /// none is, save those that were before.
     pub(crate) async fn subscribe(&self, names: Vec<String>, until: Instant) -> Result<(), RedisError> {
-        let shared = &self.shared;
-        let new = shared.begin(&names);
-        let result = shared.subscribe_all(names, until).await;
-        if result.is_err() {
-            self.unsubscribe(new).await;
-        }
-        result
+        let asking = Asking::start(&self.shared, names.clone());
+        self.shared.subscribe_all(names, until).await?;
+        asking.succeeded();
+        Ok(())
     }
 
     /// Ends subscriptions.
     pub(crate) async fn unsubscribe(&self, names: Vec<String>) {
-        let mut leaving = HashMap::<u16, (Arc<Shard<S>>, Vec<String>)>::new();
-        {
+        let leaving = {
             let mut state = self.shared.state.lock();
-            for name in names {
-                let place = state.places.remove(&name);
-                // One that is asked for may have been confirmed by its owner.
-                let number = match place {
-                    Some(Place::On(number)) => Some(number),
-                    Some(Place::Asking) => state.table.owner(&name),
-                    Some(Place::Nowhere) | None => None,
-                };
-                if let Some(number) = number
-                    && let Some(member) = state.shards.get(&number)
-                {
-                    leaving
-                        .entry(number)
-                        .or_insert_with(|| (Arc::clone(&member.shard), Vec::new()))
-                        .1
-                        .push(name);
-                }
-            }
-        }
-        for (shard, names) in leaving.into_values() {
-            shard.feed.unsubscribe(names).await;
+            let state = &mut *state;
+            state.places.remove(names, &state.table)
+        };
+        for (number, names) in leaving {
+            self.shared.leave(number, names).await;
         }
     }
 }
 
-impl<S: FeedSink> Shared<S> {
-    /// Notes that these are wanted; returns those that were not before.
-    fn begin(&self, names: &[String]) -> Vec<String> {
-        let mut state = self.state.lock();
-        let is_new = |name: &&String| {
-            let is_new = !state.places.contains_key(*name);
-            state.places.entry((*name).clone()).or_insert(Place::Asking);
-            is_new
-        };
-        names.iter().filter(is_new).cloned().collect()
+/// A caller waits for these names. Dropped before it has succeeded, it has given up: it cannot wait until
+/// they are unsubscribed, so `placing.rs` does that.
+struct Asking<'a, S: FeedSink> {
+    shared: &'a Shared<S>,
+    names: Vec<String>,
+}
+
+impl<'a, S: FeedSink> Asking<'a, S> {
+    fn start(shared: &'a Shared<S>, names: Vec<String>) -> Self {
+        shared.state.lock().places.ask(&names);
+        Self { shared, names }
     }
 
+    fn succeeded(mut self) {
+        let names = std::mem::take(&mut self.names);
+        self.shared.state.lock().places.hold(&names);
+    }
+}
+
+impl<S: FeedSink> Drop for Asking<'_, S> {
+    fn drop(&mut self) {
+        if self.names.is_empty() {
+            return;
+        }
+        let mut state = self.shared.state.lock();
+        let state = &mut *state;
+        for (number, names) in state.places.give_up(&self.names, &state.table) {
+            state.orphans.entry(number).or_default().extend(names);
+        }
+        self.shared.misplaced.notify_one();
+    }
+}
+
+impl<S: FeedSink> Shared<S> {
     async fn subscribe_all(&self, mut names: Vec<String>, until: Instant) -> Result<(), RedisError> {
         loop {
             let looks = *self.looks.borrow();
@@ -102,7 +104,7 @@ impl<S: FeedSink> Shared<S> {
     /// Names by slot: a command that names a slot which has moved is refused as a whole.
     pub(super) fn by_slot(&self, names: Vec<String>) -> Result<Vec<Group<S>>, RedisError> {
         let state = self.state.lock();
-        let mut groups = HashMap::<usize, Group<S>>::new();
+        let mut groups = HashMap::<u16, Group<S>>::new();
         for name in names {
             let (number, shard) = state.owner(&name)?;
             let group = Group { number, shard, names: Vec::new() };
@@ -114,18 +116,8 @@ impl<S: FeedSink> Shared<S> {
     /// A shard has confirmed these.
     fn confirmed(&self, number: u16, names: &[String]) {
         let mut state = self.state.lock();
-        let mut is_elsewhere = false;
-        for name in names {
-            let belongs = state.table.owner(name) == Some(number);
-            if let Some(place) = state.places.get_mut(name) {
-                if *place == Place::Asking {
-                    *place = Place::On(number);
-                }
-                is_elsewhere |= !belongs || *place == Place::Nowhere;
-            }
-        }
-        drop(state);
-        if is_elsewhere {
+        let state = &mut *state;
+        if !state.places.confirmed(number, names, &state.table) {
             self.misplaced.notify_one(); // the slot moved while the answer was on its way
         }
     }

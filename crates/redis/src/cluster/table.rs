@@ -24,7 +24,12 @@ impl Table {
 
     /// The shard that holds a pub/sub name or key.
     pub(super) fn owner(&self, name: &str) -> Option<u16> {
-        Some(self.owners[slot(name)]).filter(|&owner| owner != NOBODY)
+        self.owner_of(slot(name))
+    }
+
+    /// The shard that holds a slot.
+    pub(super) fn owner_of(&self, slot: u16) -> Option<u16> {
+        Some(self.owners[usize::from(slot)]).filter(|&owner| owner != NOBODY)
     }
 
     /// Takes over a new map. Returns the number of each master's shard, in the map's order: the one it
@@ -78,10 +83,10 @@ impl Table {
 
 /// The slot of a name: CRC16 (XMODEM) of its hash tag
 /// (<https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags>).
-pub(super) fn slot(name: &str) -> usize {
+pub(super) fn slot(name: &str) -> u16 {
     let tag = name.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
     let tag = tag.filter(|tag| !tag.is_empty()).unwrap_or(name);
-    usize::from(crc16::State::<crc16::XMODEM>::calculate(tag.as_bytes())) % SLOTS
+    crc16::State::<crc16::XMODEM>::calculate(tag.as_bytes()) % SLOTS as u16
 }
 
 #[cfg(test)]
