@@ -18,20 +18,6 @@ impl Dialect {
         }
     }
 
-    pub(crate) fn subscribe(self) -> &'static str {
-        match self {
-            Self::Plain => "SUBSCRIBE",
-            Self::Sharded => "SSUBSCRIBE",
-        }
-    }
-
-    pub(crate) fn unsubscribe(self) -> &'static str {
-        match self {
-            Self::Plain => "UNSUBSCRIBE",
-            Self::Sharded => "SUNSUBSCRIBE",
-        }
-    }
-
     /// The subcommand of `PUBSUB` that lists names.
     pub(crate) fn list(self) -> &'static str {
         match self {

@@ -108,10 +108,30 @@ impl Link {
         }
     }
 
-    /// Runs a command that ends subscriptions to these names.
-    pub(crate) async fn leave(&self, command: &Cmd, names: &[String]) -> Result<(), RedisError> {
-        self.signs.leaving.lock().extend(names.iter().cloned());
-        self.ask(command).await.map(drop)
+    /// Subscribes to one name of a shard.
+    pub(crate) async fn join(&self, name: &str) -> Result<(), RedisError> {
+        let answer = self.ask(cmd("SSUBSCRIBE").arg(name)).await?;
+        self.expect(is_about(&answer, &PushKind::SSubscribe, name))
+    }
+
+    /// Ends the subscription to one name of a shard.
+    pub(crate) async fn leave(&self, name: &str) -> Result<(), RedisError> {
+        self.signs.leaving.lock().insert(name.to_owned());
+        let answer = self.ask(cmd("SUNSUBSCRIBE").arg(name)).await;
+        if answer.is_err() {
+            self.signs.leaving.lock().remove(name); // what Redis ends later, it ends by itself
+        }
+        self.expect(is_about(&answer?, &PushKind::SUnsubscribe, name))
+    }
+
+    /// An answer was that of another request: so are all that follow. Redis may answer `SUNSUBSCRIBE` twice:
+    /// with an end of its own, as the slot moves away just then, and with an error.
+    fn expect(&self, is_its_answer: bool) -> Result<(), RedisError> {
+        if is_its_answer {
+            return Ok(());
+        }
+        self.signs.confuse();
+        Err(closed())
     }
 
     /// Runs a command, unless the connection is closed first. redis-rs alone may then never answer: what
@@ -183,7 +203,8 @@ impl Link {
         let mut connection = self.connection.clone();
         let _in_flight = InFlight::start(&self.signs.in_flight);
         match connection.send_packed_command(&cmd("PING")).await {
-            Ok(_) => Ok(()), // also an error such as LOADING is an answer
+            Ok(Value::ServerError(_)) => Ok(()), // such as LOADING
+            Ok(answer) => self.expect(is_text(&answer, b"PONG")),
             Err(error) => Err(error.into()),
         }
     }
@@ -240,10 +261,14 @@ impl Signs {
     /// name count as subscribed that is not. Such a link is of no more use.
     fn ended(&self, name: String, hear: &impl Fn(Heard<'_>)) {
         if self.in_flight.load(Ordering::SeqCst) > 0 {
-            self.is_confused.store(true, Ordering::SeqCst);
-            self.closed.cancel();
+            self.confuse();
         }
         self.tell(hear, Heard::Ended(name));
+    }
+
+    fn confuse(&self) {
+        self.is_confused.store(true, Ordering::SeqCst);
+        self.closed.cancel();
     }
 
     fn tell(&self, hear: &impl Fn(Heard<'_>), heard: Heard<'_>) {
@@ -270,6 +295,12 @@ impl Drop for InFlight<'_> {
     }
 }
 
+/// Whether this confirms that a subscription to this name has begun or ended.
+fn is_about(answer: &Value, what: &PushKind, name: &str) -> bool {
+    matches!(answer, Value::Push { kind, data } if kind == what
+        && data.first().is_some_and(|of| is_text(of, name.as_bytes())))
+}
+
 fn is_text(value: &Value, text: &[u8]) -> bool {
     match value {
         Value::BulkString(bytes) => bytes == text,
@@ -283,75 +314,4 @@ fn closed() -> RedisError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// redis-rs names no provider of cryptography, and rustls panics without one.
-    #[tokio::test]
-    async fn tls_has_its_cryptography() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("rediss://{}", listener.local_addr().unwrap());
-        let mut whereabouts = Whereabouts::fixed(Address::parse("x", &address).unwrap());
-        let patience = Patience::default();
-        let (opened, hello) = tokio::join!(Link::open(&mut whereabouts, &patience, |_| {}), async {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            tokio::io::AsyncReadExt::read_u8(&mut stream).await.unwrap()
-        });
-        assert_eq!(hello, 0x16, "a TLS handshake record");
-        assert!(matches!(opened, Err(RedisError::Unavailable(_))), "the server hung up");
-    }
-
-    #[test]
-    fn an_answer_that_nobody_asked_for_makes_a_link_with_open_requests_useless() {
-        for (asked, in_flight, is_useless, ended) in [
-            (false, false, false, 1),
-            (false, true, true, 1),
-            (true, true, false, 0),
-            (true, false, false, 0),
-        ] {
-            let signs = Signs::new();
-            if asked {
-                signs.leaving.lock().insert("a".to_owned());
-            }
-            let _in_flight = in_flight.then(|| InFlight::start(&signs.in_flight));
-            let heard = AtomicUsize::new(0);
-            let data = vec![Value::BulkString(b"a".to_vec()), Value::Int(0)];
-            signs.take(PushInfo { kind: PushKind::SUnsubscribe, data }, &|_| {
-                heard.fetch_add(1, Ordering::Relaxed);
-            });
-            assert_eq!(signs.closed.is_cancelled(), is_useless, "asked {asked}, in flight {in_flight}");
-            assert_eq!(heard.into_inner(), ended, "asked {asked}, in flight {in_flight}");
-        }
-    }
-
-    /// The same with a real Cluster. Moving the slot on the very connection makes the order certain: the
-    /// message that nobody asked for comes while two requests are open, of which the second is refused.
-    #[tokio::test]
-    async fn a_refused_subscription_is_never_taken_for_a_confirmed_one() {
-        let cluster = tidegate_testkit::RedisCluster::start().expect("a Redis Cluster");
-        let slot_of = |name: &str| cluster.slot(name).expect("a slot");
-        let (ours, theirs) = ("tg:{b}", "tg:{a}"); // slots 3300 and 15495
-        assert_eq!(
-            (cluster.master_of(slot_of(ours)).unwrap(), cluster.master_of(slot_of(theirs)).unwrap()),
-            (0, 2)
-        );
-        let address = Address::parse("x", &cluster.nodes[0].url()).unwrap();
-        let (told, mut ended) = tokio::sync::mpsc::channel(1);
-        let patience = Patience::default();
-        let link = Link::open_at(&address, false, &patience, move |heard| {
-            if let Heard::Ended(name) = heard {
-                told.try_send(name).unwrap();
-            }
-        });
-        let link = link.await.expect("connected");
-        link.ask(cmd("SSUBSCRIBE").arg(ours)).await.expect("confirmed");
-        let other = cluster.nodes[1].cli(&["CLUSTER", "MYID"]).unwrap();
-        let mut moving = cmd("CLUSTER");
-        moving.arg("SETSLOT").arg(slot_of(ours)).arg("NODE").arg(other.trim());
-        let mut foreign = cmd("SSUBSCRIBE");
-        foreign.arg(theirs);
-        let (_, refused) = tokio::join!(link.ask(&moving), link.ask(&foreign));
-        assert!(refused.is_err(), "its slot is another node's, but it was answered with {refused:?}");
-        assert_eq!(ended.recv().await.as_deref(), Some(ours));
-    }
-}
+mod tests;

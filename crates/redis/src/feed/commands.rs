@@ -2,12 +2,10 @@
 
 use std::collections::HashMap;
 
-use futures_util::future::join_all;
-use redis::cmd;
-
 use crate::RedisError;
 use crate::dialect::Dialect;
 use crate::link::Link;
+use futures_util::future::join_all;
 
 /// Which names could not be subscribed, and why.
 #[derive(Debug, Default)]
@@ -38,7 +36,7 @@ pub(super) async fn subscribe(link: &Link, dialect: Dialect, names: &[String]) -
         let result = match dialect {
             // redis-rs waits for all confirmations of a command only if it made it.
             Dialect::Plain => link.unless_closed(link.connection.clone().subscribe(batch)).await,
-            Dialect::Sharded => link.ask(cmd(dialect.subscribe()).arg(batch)).await.map(drop),
+            Dialect::Sharded => link.join(&batch[0]).await,
         };
         result.err().map(|error| batch.iter().map(move |name| (name.clone(), error.clone())))
     });
@@ -49,7 +47,7 @@ pub(super) async fn subscribe(link: &Link, dialect: Dialect, names: &[String]) -
 pub(super) async fn unsubscribe(link: &Link, dialect: Dialect, names: &[String]) -> Result<(), RedisError> {
     let commands = names.chunks(dialect.batch()).map(async |batch| match dialect {
         Dialect::Plain => link.unless_closed(link.connection.clone().unsubscribe(batch)).await,
-        Dialect::Sharded => link.leave(cmd(dialect.unsubscribe()).arg(batch), batch).await,
+        Dialect::Sharded => link.leave(&batch[0]).await,
     });
     join_all(commands).await.into_iter().collect()
 }
