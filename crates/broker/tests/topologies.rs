@@ -147,6 +147,46 @@ async fn a_former_master_is_left() {
     assert!(is_up(&node), "{heard:?}");
 }
 
+/// What a Sentinel answers to `redis-cli`.
+fn ask_sentinel(url: &str, arguments: &[&str]) -> String {
+    let mut command = std::process::Command::new("redis-cli");
+    let answer = tidegate_testkit::run(command.args(["-u", url]).args(arguments), Duration::from_secs(5));
+    answer.expect("redis-cli").trim().to_owned()
+}
+
+/// Their count of failovers begins at 0 again, and the master is where it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinels_that_are_set_up_anew_cost_no_connection() {
+    let set = SentinelSet::start().expect("Sentinels");
+    let former = set.master().expect("known");
+    assert_eq!(ask_sentinel(&set.urls()[0], &["SENTINEL", "FAILOVER", MASTER]), "OK");
+    set.wait_for_master_other_than(former);
+    eventually_async(SERVED_AGAIN, "all Sentinels know of the failover", async || {
+        set.urls()
+            .iter()
+            .all(|url| ask_sentinel(url, &["SENTINEL", "MASTER", MASTER]).contains("config-epoch\n1"))
+    })
+    .await;
+    let node = sentinel_node(&set).await;
+    node.subscribe(&["a"]).await;
+    let port = set.servers[1 - former].port().to_string();
+    for url in set.urls() {
+        assert_eq!(ask_sentinel(&url, &["SENTINEL", "REMOVE", MASTER]), "OK");
+        assert_eq!(ask_sentinel(&url, &["SENTINEL", "MONITOR", MASTER, "127.0.0.1", &port, "2"]), "OK");
+    }
+    let heard = tokio::time::timeout(Duration::from_secs(3), node.next()).await;
+    assert!(heard.is_err(), "nothing has changed, but {heard:?}");
+
+    // And whoever stops asks nobody any more.
+    let are_asked = || {
+        let clients = |url: &String| ask_sentinel(url, &["CLIENT", "LIST"]);
+        set.urls().iter().any(|url| clients(url).contains("cmd=sentinel|master"))
+    };
+    assert!(are_asked());
+    node.broker.stop().await;
+    eventually_async(SERVED_AGAIN, "no Sentinel is asked", async || !are_asked()).await;
+}
+
 /// The master is cut off, not dead: it comes back and believes to be the master, until it is told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_master_that_was_away_is_not_believed() {

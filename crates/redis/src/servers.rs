@@ -38,7 +38,7 @@ pub struct Servers<S> {
 }
 
 enum Reach<S> {
-    One { shard: Box<Shard<S>>, _lookout: Option<Task> },
+    One { shard: Box<Shard<S>>, lookout: Option<Task> },
     Cluster(Cluster<S>),
 }
 
@@ -52,7 +52,7 @@ impl<S: FeedSink> Servers<S> {
         let one = |whereabouts, lookout| {
             // Only a Cluster moves names.
             let shard = Shard::start(0, whereabouts, Dialect::Plain, settings, &sink, |_| {});
-            Reach::One { shard: Box::new(shard), _lookout: lookout }
+            Reach::One { shard: Box::new(shard), lookout }
         };
         let reach = match &settings.topology {
             Topology::Standalone(url) => one(Whereabouts::fixed(Address::parse("redis.url", url)?), None),
@@ -118,7 +118,12 @@ impl<S: FeedSink> Servers<S> {
     /// Ends all tasks and connections and waits for them. Afterwards everything is unavailable.
     pub async fn stop(&self) {
         match &self.reach {
-            Reach::One { shard, .. } => shard.stop().await,
+            Reach::One { shard, lookout } => {
+                if let Some(lookout) = lookout {
+                    lookout.stop().await;
+                }
+                shard.stop().await;
+            }
             Reach::Cluster(cluster) => cluster.stop().await,
         }
     }

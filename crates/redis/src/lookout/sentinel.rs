@@ -49,9 +49,12 @@ pub(crate) fn follow(
                         |newest: &Testimony| testimony > *newest || are_most && testimony != *newest;
                     if newest.as_ref().is_none_or(is_news) {
                         let address = entrance.at(&testimony.host, testimony.port);
-                        tracing::info!(%master, %address, "the Sentinels name the master");
                         newest = Some(testimony);
-                        place.send_replace(Some(address));
+                        // Sentinels that were set up anew count from 0, and the master is where it was.
+                        if place.borrow().as_ref() != Some(&address) {
+                            tracing::info!(%master, %address, "the Sentinels name the master");
+                            place.send_replace(Some(address));
+                        }
                     }
                 }
                 Err(why) if pace.is_time() => {
