@@ -125,7 +125,7 @@ impl Subscriptions {
     /// Answers whoever waited for a step.
     pub(super) fn finish(&mut self, done: Done) {
         let Done::Subscribed(results) = done else { return };
-        let mut orphans = Vec::new();
+        let mut orphans = HashSet::new(); // each once: one more end would seem to be Redis' own
         for (Subscribe { names, done }, result) in results {
             let is_confirmed = result.is_ok();
             // A caller who gave up meanwhile will not unsubscribe.
@@ -136,7 +136,7 @@ impl Subscriptions {
             }
         }
         orphans.retain(|name| !self.wanted.contains(name));
-        self.stale = orphans;
+        self.stale = orphans.into_iter().collect();
     }
 }
 

@@ -119,3 +119,14 @@ fn without_a_link_subscribing_fails_and_unsubscribing_is_done() {
     assert_eq!(step(&mut subscriptions, Ok(())).unwrap(), "- b");
     assert_eq!(step(&mut subscriptions, Ok(())), None);
 }
+
+#[test]
+fn what_two_callers_could_not_have_is_cleaned_up_once() {
+    let mut subscriptions = Subscriptions::default();
+    let (first, _is_first) = subscribing("a b b");
+    let (second, _is_second) = subscribing("a");
+    subscriptions.ask([first, second]);
+    let refused = Err(RedisError::Refused("NOPERM".into()));
+    assert_eq!(step(&mut subscriptions, refused).unwrap(), "+ a b");
+    assert_eq!(step(&mut subscriptions, Ok(())).unwrap(), "- a b");
+}
