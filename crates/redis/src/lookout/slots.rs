@@ -4,7 +4,7 @@
 //! is not believed: a master that was cut off goes on claiming its slots. Of the others, who knows of the
 //! latest change (the highest epoch) is right.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use futures_util::future::join_all;
 use redis::{FromRedisValue, Pipeline, Value};
@@ -161,9 +161,20 @@ fn read_node(node: &Value, asked: &str) -> Option<(String, String, u16)> {
     let Value::Array(parts) = node else { return None };
     let [host, Value::Int(port), id, ..] = &parts[..] else { return None };
     let host: Option<String> = FromRedisValue::from_redis_value(host.clone()).ok()?;
-    let host = host.filter(|host| !host.is_empty()).unwrap_or_else(|| asked.to_owned());
+    let host = match host.filter(|host| !host.is_empty()) {
+        None => asked.to_owned(),
+        // It prefers host names, and this node has none yet: its address is among what else is said.
+        Some(host) if host == "?" => ip(parts.get(3)).unwrap_or_else(|| asked.to_owned()),
+        Some(host) => host,
+    };
     let id = String::from_redis_value(id.clone()).ok()?;
     Some((id, host, u16::try_from(*port).ok()?))
+}
+
+/// The address among a node's metadata.
+fn ip(metadata: Option<&Value>) -> Option<String> {
+    let metadata: HashMap<String, String> = FromRedisValue::from_redis_value(metadata?.clone()).ok()?;
+    metadata.get("ip").filter(|ip| !ip.is_empty()).cloned()
 }
 
 #[cfg(test)]
@@ -196,6 +207,18 @@ mod tests {
             [("10.0.0.1", 7000, vec![(0, 99), (50, 50)]), ("asked", 7001, vec![(100, 16383)])]
         );
         assert_eq!(map.replicas, [("10.0.0.4".to_owned(), 7003)]);
+    }
+
+    #[test]
+    fn a_node_without_a_host_name_is_at_its_address() {
+        let unnamed = |ip: &[&str]| {
+            let metadata = Value::Array(ip.iter().map(|&word| text(word)).collect());
+            Value::Array(vec![text("?"), Value::Int(7000), text("a"), metadata])
+        };
+        for (metadata, host) in [(&["ip", "10.0.0.9"][..], "10.0.0.9"), (&[], "asked")] {
+            let map = read_slots(&Value::Array(vec![range(0, 9, vec![unnamed(metadata)])]), "asked").unwrap();
+            assert_eq!(map.masters[0].host, host);
+        }
     }
 
     #[test]
