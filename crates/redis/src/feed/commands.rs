@@ -7,6 +7,10 @@ use crate::dialect::Dialect;
 use crate::link::Link;
 use futures_util::future::join_all;
 
+/// Commands that wait for their answers at once. Each costs about 3 kB, and a node may want 100,000 names; what is
+/// beyond goes when all of these are answered.
+const COMMANDS: usize = 4096;
+
 /// Which names could not be subscribed, and why.
 #[derive(Debug, Default)]
 pub(super) struct Failures(HashMap<String, RedisError>);
@@ -30,24 +34,34 @@ impl Failures {
     }
 }
 
-/// Subscribes to all names, in one round trip.
+/// Subscribes to all names, in few round trips.
 pub(super) async fn subscribe(link: &Link, dialect: Dialect, names: &[String]) -> Failures {
-    let commands = names.chunks(dialect.batch()).map(async |batch| {
+    let command = async |batch: &[String]| {
         let result = match dialect {
             // redis-rs waits for all confirmations of a command only if it made it.
             Dialect::Plain => link.unless_closed(link.connection.clone().subscribe(batch)).await,
             Dialect::Sharded => link.join(&batch[0]).await,
         };
-        result.err().map(|error| batch.iter().map(move |name| (name.clone(), error.clone())))
-    });
-    Failures(join_all(commands).await.into_iter().flatten().flatten().collect())
+        result.err().map(|error| batch.iter().map(|name| (name.clone(), error.clone())).collect::<Vec<_>>())
+    };
+    let mut failures = Failures::default();
+    for part in names.chunks(COMMANDS * dialect.batch()) {
+        let commands = part.chunks(dialect.batch()).map(command);
+        failures.0.extend(join_all(commands).await.into_iter().flatten().flatten());
+    }
+    failures
 }
 
 /// Ends subscriptions.
 pub(super) async fn unsubscribe(link: &Link, dialect: Dialect, names: &[String]) -> Result<(), RedisError> {
-    let commands = names.chunks(dialect.batch()).map(async |batch| match dialect {
+    let command = async |batch: &[String]| match dialect {
         Dialect::Plain => link.unless_closed(link.connection.clone().unsubscribe(batch)).await,
         Dialect::Sharded => link.leave(&batch[0]).await,
-    });
-    join_all(commands).await.into_iter().collect()
+    };
+    let mut result = Ok(());
+    for part in names.chunks(COMMANDS * dialect.batch()) {
+        let commands = part.chunks(dialect.batch()).map(command);
+        result = join_all(commands).await.into_iter().fold(result, Result::and);
+    }
+    result
 }
