@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
 use tidegate_broker::LogPace;
 use tidegate_core::session::{Now, Policy, Session};
 use tidegate_core::{Close, Reason, SessionId};
@@ -69,6 +70,8 @@ pub(crate) struct Node {
     /// The tasks of connections and handshakes; the node ends when they have.
     pub(crate) tasks: TaskTracker,
     draining: AtomicBool,
+    /// Held while metrics are measured and written: two Prometheus servers may ask at once.
+    measuring: Mutex<()>,
     slow: LogPace,
 }
 
@@ -106,6 +109,7 @@ impl Node {
             accepting,
             tasks,
             draining,
+            measuring: Mutex::new(()),
             slow: LogPace::default(),
         }
     }
@@ -131,8 +135,16 @@ impl Node {
         self.draining.store(true, Ordering::Release);
     }
 
-    /// Brings what is measured rather than counted up to date.
-    pub(crate) fn measure(&self) {
+    /// All metrics as text.
+    pub(crate) fn render(&self) -> String {
+        let _alone = self.measuring.lock();
+        self.measure();
+        self.metrics.render()
+    }
+
+    /// Brings what is measured rather than counted up to date. By one at a time: two would both add what is
+    /// missing, and read what the other has just forgotten.
+    fn measure(&self) {
         self.metrics.subscriptions.set(self.hub.subscriptions() as i64);
         self.metrics.channels.set(self.hub.channels() as i64);
         self.metrics.ready.set(i64::from(self.not_ready().is_none()));

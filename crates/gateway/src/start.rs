@@ -182,12 +182,42 @@ impl Gateway {
     }
 }
 
-/// Once a second: the clock, who is due, and what is measured rather than counted.
+/// Once a second: the clock, and who is due.
 async fn heartbeat(node: Arc<Node>, stop: CancellationToken) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     while stop.run_until_cancelled(second.tick()).await.is_some() {
         let now_s = node.clock.tick();
         node.registry.tick(now_s);
-        node.measure();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn metrics_are_whole_for_all_who_ask_at_once() {
+        let mut settings = Settings::default();
+        settings.server.listen = crate::settings::List(vec!["127.0.0.1:0".into()]);
+        settings.server.admin = "127.0.0.1:0".into();
+        settings.redis.url = Some("redis://127.0.0.1:1".into()); // nobody is there
+        let gateway = Gateway::start(settings).await.unwrap();
+        let node = &gateway.node;
+        while !node.render().contains("tidegate_redis_up{") {
+            tokio::task::yield_now().await;
+        }
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        let text = node.render();
+                        for series in ["redis_up", "redis_reconnects_total"] {
+                            let line = format!("\ntidegate_{series}{{shard=\"0\"}} ");
+                            assert!(text.contains(&line), "{series} is missing");
+                        }
+                    }
+                });
+            }
+        });
     }
 }

@@ -75,8 +75,7 @@ fn ambiguous(request: &Request) -> Option<Refusal> {
 }
 
 async fn metrics(State(node): State<Arc<Node>>) -> Response {
-    node.measure();
-    ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], node.metrics.render()).into_response()
+    ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], node.render()).into_response()
 }
 
 /// The API needs `server.admin_key`, unless only this machine reaches the port.
