@@ -52,6 +52,10 @@ impl Tracker {
             if at < self.header.len() {
                 self.header[at] = bytes[0];
             }
+            if at == 0 && bytes[0] & 0x0f != 0 && !self.message_open {
+                // Already here: who lingers in a header has no time of its own for that.
+                self.messages = self.messages.wrapping_add(1);
+            }
             self.header_len += 1;
             bytes = &bytes[1..];
             if usize::from(self.header_len) >= self.header_bytes() {
@@ -88,9 +92,6 @@ impl Tracker {
             _ => false,
         };
         let (fin, opcode) = (h[0] & 0x80 != 0, h[0] & 0x0f);
-        if opcode != 0 && !self.message_open {
-            self.messages = self.messages.wrapping_add(1);
-        }
         if opcode < 0x8 {
             self.message_open = !fin; // control frames may stand between fragments
         }
@@ -152,6 +153,10 @@ mod tests {
             tracker.advance(&frame(first, 3));
             assert_eq!(tracker.messages(), number, "{first:x}");
         }
+        tracker.advance(&[0x81]);
+        assert_eq!(tracker.messages(), 5, "it begins with its first byte");
+        tracker.advance(&frame(0x81, 3)[1..]);
+        assert_eq!(tracker.messages(), 5);
         assert_eq!(std::mem::size_of::<Tracker>(), 24, "every connection has one");
     }
 
