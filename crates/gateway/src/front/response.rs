@@ -76,7 +76,10 @@ impl Response {
         for (name, value) in &self.headers {
             let _ = write!(head, "{name}: {value}\r\n");
         }
-        let _ = write!(head, "Content-Length: {}\r\nConnection: close\r\n\r\n", self.body.len());
+        if self.status != 204 {
+            let _ = write!(head, "Content-Length: {}\r\n", self.body.len()); // RFC 9110 section 8.6
+        }
+        head.push_str("Connection: close\r\n\r\n");
         let mut bytes = head.into_bytes();
         if !self.bodiless {
             bytes.extend_from_slice(&self.body);
@@ -102,4 +105,18 @@ pub(crate) fn refusal_response(refusal: &Refusal) -> Said {
 
 pub(super) fn reason_phrase(status: u16) -> &'static str {
     http::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Unknown")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_204_says_no_length_and_an_answer_to_head_does() {
+        let text = |response: Response| String::from_utf8(response.to_bytes()).unwrap();
+        let nothing = text(Response::new(204, "text/plain", ""));
+        assert!(!nothing.contains("Content-Length") && nothing.ends_with("close\r\n\r\n"), "{nothing}");
+        let head = text(Response::text(404, "no").without_body());
+        assert!(head.contains("Content-Length: 3\r\n") && head.ends_with("close\r\n\r\n"), "{head}");
+    }
 }
