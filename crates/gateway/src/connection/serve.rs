@@ -336,13 +336,15 @@ impl Serve {
         while self.connection.is_blocked() {
             match self.connection.stream.poll_writable(context) {
                 Poll::Ready(result) => result?,
-                Poll::Pending => break,
+                Poll::Pending => {
+                    let now_s = self.node.clock.second();
+                    if self.watched_s <= now_s {
+                        self.watched_s = self.node.registry.watch(self.place, now_s);
+                    }
+                    break;
+                }
             }
             self.connection.resume();
-        }
-        let now_s = self.node.clock.second();
-        if self.watched_s <= now_s && self.connection.is_blocked() {
-            self.watched_s = self.node.registry.watch(self.place, now_s);
         }
         Ok(())
     }
