@@ -51,6 +51,12 @@ impl RedisBroker {
         &self.counters
     }
 
+    /// Whether the shard of a channel is heard and can be published to, as far as is known. In a Cluster
+    /// one shard may be away while the others serve.
+    pub fn hears(&self, channel: &ChannelName) -> bool {
+        self.servers.hears(&self.keys.channel(channel.as_str()))
+    }
+
     /// Up to `limit` channels that somebody on any node is subscribed to, in no order. For people
     /// and tools: Redis looks at all its pub/sub names.
     ///

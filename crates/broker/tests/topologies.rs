@@ -246,10 +246,19 @@ async fn a_cluster_that_loses_a_master_is_served_again() {
     let channels: Vec<String> = (0..30).map(|n| format!("room:{n}")).collect();
     let all: Vec<&str> = channels.iter().map(String::as_str).collect();
     node.subscribe(&all).await;
+    let held_by = |at: usize| {
+        let is_its = |channel: &&&str| {
+            let slot = cluster.slot(&format!("tg:{{{channel}}}")).expect("a slot");
+            cluster.master_of(slot).expect("an owner") == at
+        };
+        *all.iter().find(is_its).expect("30 channels use every shard")
+    };
+    let (dead, alive) = (held_by(0), held_by(1));
 
     cluster.nodes[0].stop();
     let killed = Instant::now();
     assert!(matches!(node.next().await, News::Down(_)));
+    assert!(!node.broker.hears(&name(dead)) && node.broker.hears(&name(alive)), "one shard is away, not all");
     assert!(!is_up(&node));
     cluster.wait_for_promotion_of(3, 0);
     let promoted = Instant::now();

@@ -97,6 +97,14 @@ impl<S: FeedSink> Servers<S> {
         }
     }
 
+    /// Whether the server that a name belongs to is heard and can be published to, as far as is known.
+    pub fn hears(&self, name: &str) -> bool {
+        match &self.reach {
+            Reach::One { shard, .. } => shard.is_heard(),
+            Reach::Cluster(cluster) => cluster.hears(name),
+        }
+    }
+
     /// The pub/sub names with our prefix that somebody is subscribed to, in no order. Redis looks at
     /// all its names and sends them at once: for people and tools.
     ///

@@ -50,6 +50,12 @@ impl<S: FeedSink> Shard<S> {
         self.health.change(why.as_ref(), |state| state.awaits = why.is_some());
     }
 
+    /// Whether it is heard and can be published to.
+    pub(crate) fn is_heard(&self) -> bool {
+        let state = self.health.state.lock();
+        state.feed && state.publisher
+    }
+
     /// Ends all tasks and connections and waits for them.
     pub(crate) async fn stop(&self) {
         self.feed.stop().await;

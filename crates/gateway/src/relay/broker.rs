@@ -28,6 +28,14 @@ impl AnyBroker {
         self.counters().is_up()
     }
 
+    /// Whether a channel's shard is heard and can be published to.
+    pub(super) fn hears(&self, channel: &ChannelName) -> bool {
+        match self {
+            Self::Memory(_) => true,
+            Self::Redis(broker) => broker.hears(channel),
+        }
+    }
+
     /// Ends its connections, and waits for that.
     pub(super) async fn stop(&self) {
         match self {

@@ -93,7 +93,7 @@ impl Relay {
         connection: &Arc<Peer>,
         ticket: Ticket,
     ) -> Result<Joined, Refusal> {
-        if !self.is_up() {
+        if !self.broker.hears(channel) {
             return Err(Refusal::unavailable());
         }
         let joined = self.hub.join(channel, Arc::clone(connection));
@@ -122,7 +122,7 @@ impl Relay {
         from: Option<Arc<str>>,
         done: impl FnOnce(Result<Option<Position>, Refusal>) + Send + 'static,
     ) {
-        if !self.is_up() {
+        if !self.broker.hears(&channel) {
             // Also while only listening fails: nobody here would hear what is said to be published.
             return done(Err(Refusal::unavailable()));
         }
@@ -131,7 +131,7 @@ impl Relay {
         self.publisher.publish(Publishing::new(channel, event, Box::new(done)));
     }
 
-    /// Whether the broker is heard.
+    /// Whether all of the broker is heard.
     pub(crate) fn is_up(&self) -> bool {
         self.broker.is_up()
     }

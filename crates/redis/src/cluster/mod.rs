@@ -90,6 +90,11 @@ impl<S: FeedSink> Cluster<S> {
         self.shared.state.lock().shards.values().map(|member| Arc::clone(&member.shard)).collect()
     }
 
+    /// Whether the shard that holds a name is heard and can be published to.
+    pub(crate) fn hears(&self, name: &str) -> bool {
+        self.shared.state.lock().owner(name).is_ok_and(|(_, shard)| shard.is_heard())
+    }
+
     /// Ends all tasks and connections and waits for them.
     pub(crate) async fn stop(&self) {
         self.lookout.stop().await;
