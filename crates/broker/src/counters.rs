@@ -19,6 +19,8 @@ pub struct Counters {
     pub unknown_channels: AtomicU64,
     /// Events dropped because the node takes them too slowly; all lanes together.
     pub queue_full: AtomicU64,
+    /// Looks at a server that holds the function library with other settings of the same revision.
+    pub other_libraries: Arc<AtomicU64>,
     /// The shards there are; a Cluster's come and go.
     shards: RwLock<BTreeMap<u16, Arc<ShardCounters>>>,
 }

@@ -1,10 +1,11 @@
 //! Moves events between nodes: from memory for one node, through Redis for many.
 //!
-//! Requests reach it through [`Broker`]; what it hears leaves as [`News`] on a bounded queue, never
+//! Requests reach it through [`Broker`] and [`History`]; what it hears leaves as [`News`] on a bounded queue, never
 //! as a callback. It must not know sockets, sessions or users.
 
 mod counters;
 mod event_queue;
+mod history;
 mod lanes;
 mod log_pace;
 mod memory;
@@ -17,6 +18,10 @@ use tidegate_core::{ChannelName, Event, Position};
 
 pub use counters::{Counters, ShardCounters};
 pub use event_queue::{EventQueue, QueueFull, QueueLimits};
+pub use history::{
+    Appended, Durable, History, HistoryError, HistoryRules, HistorySettings, LogRules, MAX_FROM, MAX_KEY,
+    MAX_PAGE, PAGE_BYTES, Query, Read, Since,
+};
 pub use log_pace::LogPace;
 pub use memory::MemoryBroker;
 pub use news::{News, Shard};

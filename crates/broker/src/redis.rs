@@ -1,9 +1,11 @@
-//! The broker of many nodes: live events through Redis pub/sub.
+//! The broker of many nodes: live events through Redis pub/sub, durable ones through the function library.
 //!
 //! What is published here leaves as `PUBLISH`, in an envelope where there is more to say than the
 //! payload. What any node or backend publishes comes back through the feed, into the lanes.
 
 mod ears;
+mod history;
+mod library;
 
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use tidegate_protocol::Envelope;
 use tidegate_redis::{Keys, RedisError, Servers, Settings};
 
 use crate::counters::Counters;
+use crate::history::HistorySettings;
 use crate::lanes::Lanes;
 use crate::{Broker, BrokerError, EventQueue};
 use ears::Ears;
@@ -20,6 +23,9 @@ use ears::Ears;
 /// Moves events between nodes through Redis: a standalone server, a master with its Sentinels, a Cluster.
 pub struct RedisBroker {
     keys: Keys,
+    /// Starts the names of functions.
+    prefix: String,
+    has_library: bool,
     servers: Servers<Ears>,
     counters: Arc<Counters>,
 }
@@ -39,11 +45,44 @@ impl RedisBroker {
         lanes: Vec<Arc<EventQueue>>,
         max_event_bytes: usize,
     ) -> Result<Self, BrokerError> {
+        Self::start_any(settings, None, lanes, max_event_bytes)
+    }
+
+    /// The same, with histories: the function library is brought to every master, unless a later one is
+    /// there. The largest payload is what `history` says.
+    ///
+    /// # Errors
+    /// As for [`RedisBroker::start`].
+    ///
+    /// # Panics
+    /// Without a lane.
+    pub fn with_history(
+        settings: &Settings,
+        history: &HistorySettings,
+        lanes: Vec<Arc<EventQueue>>,
+    ) -> Result<Self, BrokerError> {
+        Self::start_any(settings, Some(history), lanes, history.max_event_bytes)
+    }
+
+    fn start_any(
+        settings: &Settings,
+        history: Option<&HistorySettings>,
+        lanes: Vec<Arc<EventQueue>>,
+        max_event_bytes: usize,
+    ) -> Result<Self, BrokerError> {
         let keys = Keys::new(&settings.prefix);
         let counters = Arc::new(Counters::default());
         let lanes = Arc::new(Lanes::new(lanes, Arc::clone(&counters)));
         let ears = Ears::new(keys.clone(), lanes, max_event_bytes, Arc::clone(&counters));
-        Ok(Self { keys, servers: Servers::start(settings, ears)?, counters })
+        let library = history.map(|history| library::library(&settings.prefix, history));
+        let library = library.map(|library| (library, Arc::clone(&counters.other_libraries)));
+        Ok(Self {
+            keys,
+            prefix: settings.prefix.as_str().to_owned(),
+            has_library: library.is_some(),
+            servers: Servers::start(settings, library, ears)?,
+            counters,
+        })
     }
 
     /// What it counts.

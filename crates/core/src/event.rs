@@ -15,8 +15,9 @@ pub struct Event {
     pub from: Option<Arc<str>>,
     /// The publisher's idempotency key.
     pub key: Option<Arc<str>>,
-    /// When it was published, in microseconds since 1970 by the publishing node's clock; none for
-    /// a raw `PUBLISH`, which carries no stamp.
+    /// When it was published, in microseconds since 1970: by the publishing node's clock, for durable
+    /// events by that of Redis; none for a raw `PUBLISH`, which carries no stamp, and for what is read
+    /// from a history.
     pub published_us: Option<u64>,
 }
 

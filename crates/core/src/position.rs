@@ -11,6 +11,11 @@ use std::str::FromStr;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Epoch(u64);
 
+/// Nonces there are.
+const NONCES: u64 = 1_000_000;
+/// The latest time that 13 digits hold: in the year 2286.
+const MAX_MILLIS: u64 = 9_999_999_999_999;
+
 /// An event's place in its channel. Offsets count 1, 2, 3 … through all epochs of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Position {
@@ -24,6 +29,18 @@ pub struct Position {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no position: <19 digits>-<offset> is expected")]
 pub struct PositionError(String);
+
+impl Epoch {
+    /// An epoch that begins at this time, in milliseconds since 1970. Of the nonce six digits count.
+    pub fn new(millis: u64, nonce: u64) -> Self {
+        Self(millis.min(MAX_MILLIS) * NONCES + nonce % NONCES)
+    }
+
+    /// When it began, in milliseconds since 1970; at least later than every epoch before it.
+    pub fn millis(self) -> u64 {
+        self.0 / NONCES
+    }
+}
 
 impl FromStr for Epoch {
     type Err = PositionError;
@@ -86,6 +103,14 @@ mod tests {
         ] {
             assert!(text.parse::<Position>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_epoch_is_its_time_and_a_nonce() {
+        let epoch = Epoch::new(1_763_700_000_000, 7_000_001);
+        assert_eq!(epoch.to_string(), "1763700000000000001");
+        assert_eq!(epoch.millis(), 1_763_700_000_000);
+        assert_eq!(Epoch::new(u64::MAX, 5).to_string(), "9999999999999000005");
     }
 
     #[test]

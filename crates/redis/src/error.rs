@@ -18,6 +18,14 @@ pub enum RedisError {
 }
 
 impl RedisError {
+    /// The code that the server's words start with, such as `OOM`.
+    pub fn code(&self) -> Option<&str> {
+        let (Self::Unavailable(words) | Self::Refused(words) | Self::Moved(words) | Self::Address(words)) =
+            self;
+        let first = words.split(' ').next()?;
+        first.bytes().all(|byte| byte.is_ascii_uppercase()).then_some(first)
+    }
+
     pub(crate) fn unavailable(why: &str) -> Self {
         Self::Unavailable(why.to_owned())
     }

@@ -7,9 +7,11 @@
 mod address;
 mod backoff;
 mod cluster;
+mod command;
 mod dialect;
 mod error;
 mod feed;
+mod functions;
 mod keys;
 mod link;
 mod lookout;
@@ -23,7 +25,9 @@ mod task;
 mod topology;
 mod whereabouts;
 
+pub use command::{Answer, Call};
 pub use error::RedisError;
+pub use functions::{Library, LibraryVersion};
 pub use keys::Keys;
 pub use prefix::{Prefix, PrefixError};
 pub use servers::{FeedSink, Servers};

@@ -92,20 +92,30 @@ impl Link {
     /// Sentinels name a former master for a while, and publishing at a replica reaches nobody else.
     async fn role(&self, address: &Address) -> Result<(), RedisError> {
         let answer = self.ask(&cmd("ROLE")).await?;
-        match &answer {
-            Value::Array(parts) if parts.first().is_some_and(|role| is_text(role, b"master")) => Ok(()),
-            _ => Err(RedisError::Unavailable(format!("{address} is no master"))),
+        match is_master(&answer) {
+            true => Ok(()),
+            false => Err(RedisError::Unavailable(format!("{address} is no master"))),
         }
     }
 
     /// Runs one command.
     pub(crate) async fn ask(&self, command: &Cmd) -> Result<Value, RedisError> {
-        let mut connection = self.connection.clone();
-        let _in_flight = InFlight::start(&self.signs.in_flight);
-        match self.unless_closed(connection.send_packed_command(command)).await? {
+        match self.answer(command).await? {
             Value::ServerError(error) => Err(error.into()),
             answer => Ok(answer),
         }
+    }
+
+    /// Runs one command; what the server answers may be an error.
+    pub(crate) async fn answer(&self, command: &Cmd) -> Result<Value, RedisError> {
+        let mut connection = self.connection.clone();
+        let _in_flight = InFlight::start(&self.signs.in_flight);
+        self.unless_closed(connection.send_packed_command(command)).await
+    }
+
+    /// The link is of no use: its server is not the one it should lead to.
+    pub(crate) fn give_up(&self) {
+        self.signs.closed.cancel();
     }
 
     /// Subscribes to one name of a shard.
@@ -299,6 +309,11 @@ impl Drop for InFlight<'_> {
 fn is_about(answer: &Value, what: &PushKind, name: &str) -> bool {
     matches!(answer, Value::Push { kind, data } if kind == what
         && data.first().is_some_and(|of| is_text(of, name.as_bytes())))
+}
+
+/// Whether an answer to `ROLE` is that of a master.
+pub(crate) fn is_master(answer: &Value) -> bool {
+    matches!(answer, Value::Array(parts) if parts.first().is_some_and(|role| is_text(role, b"master")))
 }
 
 fn is_text(value: &Value, text: &[u8]) -> bool {

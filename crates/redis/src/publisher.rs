@@ -1,4 +1,5 @@
-//! The connection for publishing: one, multiplexed, kept up for ever.
+//! The connection for publishing, and for all commands about one key that do not block: one,
+//! multiplexed, kept up for ever.
 //!
 //! redis-rs' own `ConnectionManager` gives up after some attempts, so a supervisor of ours opens
 //! connections. While it has none, whoever publishes is refused at once.
@@ -11,8 +12,10 @@ use redis::{Pipeline, Value};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::backoff::Backoff;
+use crate::command::{Beside, Keyed, is_function_missing, is_read_only};
 use crate::dialect::Dialect;
-use crate::link::Link;
+use crate::functions::Functions;
+use crate::link::{Link, is_master};
 use crate::task::Task;
 use crate::whereabouts::Whereabouts;
 use crate::{Patience, RedisError};
@@ -24,14 +27,19 @@ const WAITING_BYTES: usize = 64 << 20;
 /// Publishes on one Redis.
 pub(crate) struct Publisher {
     shared: Arc<Shared>,
-    dialect: Dialect,
     supervisor: Task,
 }
 
 struct Shared {
+    whereabouts: Whereabouts,
+    dialect: Dialect,
+    patience: Patience,
+    functions: Option<Arc<Functions>>,
     /// None while Redis is not heard.
     link: Mutex<Option<Arc<Link>>>,
     waiting_bytes: AtomicUsize,
+    /// Held while the library is brought to the server: callers that miss it at once bring it once.
+    installing: tokio::sync::Mutex<()>,
 }
 
 /// The room of one batch among the bytes that wait; given back when it is answered or given up.
@@ -47,25 +55,46 @@ impl Publisher {
         whereabouts: Whereabouts,
         dialect: Dialect,
         patience: Patience,
+        functions: Option<Arc<Functions>>,
         heard: impl Fn(bool) + Send + Sync + 'static,
     ) -> Self {
-        let shared = Arc::new(Shared { link: Mutex::new(None), waiting_bytes: AtomicUsize::new(0) });
-        let supervisor = Task::spawn(supervise(whereabouts, patience, Arc::clone(&shared), heard));
-        Self { shared, dialect, supervisor }
+        let shared = Arc::new(Shared {
+            whereabouts: whereabouts.clone(),
+            dialect,
+            patience,
+            functions,
+            link: Mutex::new(None),
+            waiting_bytes: AtomicUsize::new(0),
+            installing: tokio::sync::Mutex::default(),
+        });
+        let supervisor = Task::spawn(supervise(whereabouts, Arc::clone(&shared), heard));
+        Self { shared, supervisor }
     }
 
-    /// Publishes messages (pub/sub name, payload) in this order, in one round trip; one result for
-    /// each. How much goes at once is the caller's to bound.
-    pub(crate) async fn publish(
+    /// Sends commands in this order, in one round trip; one result for each, which may be an error of
+    /// the server's. How much goes at once is the caller's to bound.
+    pub(crate) async fn run(
         &self,
-        messages: &[(impl AsRef<str>, impl AsRef<[u8]>)],
+        commands: &[impl Keyed],
+        beside: Beside,
         until: Instant,
-    ) -> Vec<Result<(), RedisError>> {
-        match timeout_at(until, self.send(messages)).await {
-            Ok(Ok(answers)) => answers.into_iter().map(understand).collect(),
-            Ok(Err(error)) => vec![Err(error); messages.len()],
-            Err(_) => vec![Err(RedisError::unavailable("no answer in time")); messages.len()],
+    ) -> Vec<Result<Value, RedisError>> {
+        let all: Vec<_> = commands.iter().collect();
+        let mut results = self.send(&all, beside, until).await;
+        let missing = |result: &Result<Value, RedisError>| result.as_ref().is_ok_and(is_function_missing);
+        let open: Vec<usize> = (0..results.len()).filter(|&at| missing(&results[at])).collect();
+        if !open.is_empty() {
+            match self.shared.install(until).await {
+                Ok(()) => {
+                    let again: Vec<_> = open.iter().map(|&at| &commands[at]).collect();
+                    for (&at, result) in open.iter().zip(self.send(&again, beside, until).await) {
+                        results[at] = result;
+                    }
+                }
+                Err(error) => open.iter().for_each(|&at| results[at] = Err(error.clone())),
+            }
         }
+        results
     }
 
     /// Closes the connection and waits until the supervisor has ended.
@@ -74,21 +103,75 @@ impl Publisher {
         *self.shared.link.lock() = None;
     }
 
-    async fn send(&self, messages: &[(impl AsRef<str>, impl AsRef<[u8]>)]) -> Result<Vec<Value>, RedisError> {
-        let link = self.shared.link.lock().clone();
-        let link = link.ok_or_else(|| RedisError::unavailable("Redis is not heard"))?;
-        let bytes = messages.iter().map(|(name, payload)| name.as_ref().len() + payload.as_ref().len()).sum();
-        let _room = Room::take(&self.shared.waiting_bytes, bytes)?;
-        let mut pipeline = Pipeline::with_capacity(messages.len());
-        for (name, payload) in messages {
-            pipeline.cmd(self.dialect.publish()).arg(name.as_ref()).arg(payload.as_ref());
+    async fn send(
+        &self,
+        commands: &[&impl Keyed],
+        beside: Beside,
+        until: Instant,
+    ) -> Vec<Result<Value, RedisError>> {
+        match timeout_at(until, self.shared.send(commands, beside)).await {
+            Ok(Ok(answers)) => answers.into_iter().map(Ok).collect(),
+            Ok(Err(error)) => vec![Err(error); commands.len()],
+            Err(_) => vec![Err(RedisError::unavailable("no answer in time")); commands.len()],
+        }
+    }
+}
+
+impl Shared {
+    fn link(&self) -> Result<Arc<Link>, RedisError> {
+        self.link.lock().clone().ok_or_else(|| RedisError::unavailable("Redis is not heard"))
+    }
+
+    async fn send(&self, commands: &[&impl Keyed], beside: Beside) -> Result<Vec<Value>, RedisError> {
+        let link = self.link()?;
+        let bytes = commands.iter().map(|command| command.bytes()).sum();
+        let _room = Room::take(&self.waiting_bytes, bytes)?;
+        let mut pipeline = Pipeline::with_capacity(commands.len());
+        if beside == Beside::Role {
+            pipeline.cmd("ROLE");
+        }
+        for command in commands {
+            if beside == Beside::Asking {
+                pipeline.cmd("ASKING");
+            }
+            command.add_to(&mut pipeline, self.dialect);
         }
         let mut connection = link.connection.clone();
-        // Raw answers: a message that is refused harms no other.
-        let answers =
-            link.unless_closed(connection.send_packed_commands(&pipeline, 0, messages.len())).await?;
+        // Raw answers: a command that is refused harms no other.
+        let count = pipeline.cmd_iter().count();
+        let sending = connection.send_packed_commands(&pipeline, 0, count);
+        let mut answers = link.unless_closed(sending).await?;
         link.was_heard();
-        Ok(answers)
+        let is_demoted = match beside {
+            Beside::Role => !is_master(&answers.remove(0)),
+            Beside::Asking => {
+                let mut at = 0..;
+                answers.retain(|_| at.next().is_some_and(|at: usize| at % 2 == 1));
+                false
+            }
+            Beside::Nothing => false,
+        };
+        if is_demoted || answers.iter().any(is_read_only) {
+            self.whereabouts.doubt();
+            link.give_up();
+        }
+        match is_demoted {
+            true => Err(RedisError::Refused("READONLY the server is no master".to_owned())),
+            false => Ok(answers),
+        }
+    }
+
+    /// Brings the library to the server.
+    async fn install(&self, until: Instant) -> Result<(), RedisError> {
+        let unknown = || RedisError::Refused("this node has no function library".to_owned());
+        let functions = self.functions.as_ref().ok_or_else(unknown)?;
+        let link = self.link()?;
+        let install = async {
+            let _one_at_a_time = self.installing.lock().await;
+            functions.install(&link, &self.patience).await
+        };
+        let late = |_| RedisError::unavailable("no answer in time");
+        timeout_at(until, install).await.map_err(late)?
     }
 }
 
@@ -109,20 +192,8 @@ impl Drop for Room<'_> {
     }
 }
 
-fn understand(answer: Value) -> Result<(), RedisError> {
-    match answer {
-        Value::ServerError(error) => Err(error.into()),
-        _ => Ok(()), // how many heard it: only those on the same server, so it says nothing
-    }
-}
-
 /// Keeps a connection up until it is dropped.
-async fn supervise(
-    mut whereabouts: Whereabouts,
-    patience: Patience,
-    shared: Arc<Shared>,
-    heard: impl Fn(bool),
-) {
+async fn supervise(mut whereabouts: Whereabouts, shared: Arc<Shared>, heard: impl Fn(bool)) {
     let set = |link: Option<Arc<Link>>| {
         let is_heard = link.is_some();
         let former = std::mem::replace(&mut *shared.link.lock(), link);
@@ -130,16 +201,19 @@ async fn supervise(
             heard(is_heard);
         }
     };
+    let patience = &shared.patience;
     let mut backoff = Backoff::new(patience.backoff);
     loop {
-        match Link::open(&mut whereabouts, &patience, |_| {}).await {
+        match Link::open(&mut whereabouts, patience, |_| {}).await {
             Ok(link) => {
                 let (link, opened) = (Arc::new(link), Instant::now());
+                let is_well = first_look(&shared, &link).await;
                 set(Some(Arc::clone(&link)));
-                let watching = link.watch(&patience, |heard| set(heard.then(|| Arc::clone(&link))));
+                let watching = link.watch(patience, |heard| set(heard.then(|| Arc::clone(&link))));
                 let why = tokio::select! {
                     why = watching => why,
                     () = whereabouts.moved() => RedisError::unavailable("the master is another server now"),
+                    () = keep_functions(&shared, &link, is_well) => RedisError::unavailable("never"),
                 };
                 set(None);
                 backoff.lived(opened.elapsed());
@@ -148,5 +222,23 @@ async fn supervise(
             Err(why) => tracing::debug!(%why, "cannot connect for publishing"),
         }
         sleep(backoff.pause()).await;
+    }
+}
+
+/// Brings the library before anybody can call it. Where that fails, live events work all the same.
+async fn first_look(shared: &Shared, link: &Link) -> bool {
+    let Some(functions) = &shared.functions else { return true };
+    let installed = functions.install(link, &shared.patience).await;
+    if let Err(why) = &installed {
+        tracing::warn!(%why, "the function library is not there");
+    }
+    installed.is_ok()
+}
+
+/// Looks after the library; never returns.
+async fn keep_functions(shared: &Shared, link: &Link, is_well: bool) {
+    match &shared.functions {
+        Some(functions) => functions.keep(link, &shared.patience, is_well).await,
+        None => std::future::pending().await,
     }
 }

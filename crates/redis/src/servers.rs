@@ -2,17 +2,21 @@
 //! look after, or a Cluster.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
+use redis::Value;
 use tokio::time::Instant;
 
 use crate::address::Address;
 use crate::cluster::Cluster;
+use crate::command::{Answer, Beside, Call, Fields, Keyed};
 use crate::dialect::Dialect;
+use crate::functions::Functions;
 use crate::shard::Shard;
 use crate::task::Task;
 use crate::topology::cluster_nodes;
 use crate::whereabouts::Whereabouts;
-use crate::{Patience, RedisError, Settings, Topology, lookout};
+use crate::{Library, Patience, RedisError, Settings, Topology, lookout};
 
 /// Hears what the servers say. Its functions are called from the tasks that read: they must not block.
 pub trait FeedSink: Send + Sync + 'static {
@@ -43,15 +47,23 @@ enum Reach<S> {
 }
 
 impl<S: FeedSink> Servers<S> {
-    /// Starts to reach them. Must be called inside a tokio runtime.
+    /// Starts to reach them, and brings the library, if there is one, to each. Looks that find one of
+    /// the same revision with other settings, which stays, are counted. Must be called inside a tokio
+    /// runtime.
     ///
     /// # Errors
     /// [`RedisError::Address`].
-    pub fn start(settings: &Settings, sink: S) -> Result<Self, RedisError> {
+    pub fn start(
+        settings: &Settings,
+        library: Option<(Library, Arc<AtomicU64>)>,
+        sink: S,
+    ) -> Result<Self, RedisError> {
         let sink = Arc::new(sink);
+        let functions = library.map(|(library, others)| Arc::new(Functions::new(library, others)));
         let one = |whereabouts, lookout| {
             // Only a Cluster moves names.
-            let shard = Shard::start(0, whereabouts, Dialect::Plain, settings, &sink, |_| {});
+            let functions = functions.clone();
+            let shard = Shard::start(0, whereabouts, Dialect::Plain, settings, functions, &sink, |_| {});
             Reach::One { shard: Box::new(shard), lookout }
         };
         let reach = match &settings.topology {
@@ -60,7 +72,10 @@ impl<S: FeedSink> Servers<S> {
                 let (task, whereabouts) = lookout::sentinel::follow(sentinel, settings.patience)?;
                 one(whereabouts, Some(task))
             }
-            Topology::Cluster(nodes) => Reach::Cluster(Cluster::start(cluster_nodes(nodes)?, settings, sink)),
+            Topology::Cluster(nodes) => {
+                let seeds = cluster_nodes(nodes)?;
+                Reach::Cluster(Cluster::start(seeds, settings, functions.clone(), Arc::clone(&sink)))
+            }
         };
         Ok(Self { reach, patience: settings.patience })
     }
@@ -90,10 +105,34 @@ impl<S: FeedSink> Servers<S> {
     /// Publishes messages (pub/sub name, payload), those of one channel in this order, in one round
     /// trip; one result for each. How much goes at once is the caller's to bound.
     pub async fn publish(&self, messages: &[(String, impl AsRef<[u8]>)]) -> Vec<Result<(), RedisError>> {
+        let answers = self.run(messages, Beside::Nothing).await;
+        // How many heard it: only those on the same server, so it says nothing.
+        answers.into_iter().map(|answer| understand(answer).map(drop)).collect()
+    }
+
+    /// Calls functions of the library, those about one key in this order, in one round trip to each
+    /// server; one result for each. Where the library is missing it is loaded, and called once more.
+    pub async fn call(&self, calls: &[Call]) -> Vec<Result<Answer, RedisError>> {
+        let answers = self.run(calls, Beside::Nothing).await;
+        answers.into_iter().map(understand).collect()
+    }
+
+    /// Fields of hashes, in one round trip to each server; only masters are believed, and another server
+    /// is left at once.
+    pub async fn fields(&self, keys: Vec<String>, fields: &[&str]) -> Vec<Result<Answer, RedisError>> {
+        let commands: Vec<_> = keys.into_iter().map(|key| Fields { key, fields }).collect();
+        let answers = self.run(&commands, Beside::Role).await;
+        answers.into_iter().map(understand).collect()
+    }
+
+    async fn run(&self, commands: &[impl Keyed], beside: Beside) -> Vec<Result<Value, RedisError>> {
+        if commands.is_empty() {
+            return Vec::new();
+        }
         let until = self.deadline();
         match &self.reach {
-            Reach::One { shard, .. } => shard.publisher.publish(messages, until).await,
-            Reach::Cluster(cluster) => cluster.publish(messages, until).await,
+            Reach::One { shard, .. } => shard.publisher.run(commands, beside, until).await,
+            Reach::Cluster(cluster) => cluster.run(commands, beside, until).await,
         }
     }
 
@@ -139,4 +178,8 @@ impl<S: FeedSink> Servers<S> {
     fn deadline(&self) -> Instant {
         Instant::now() + self.patience.response
     }
+}
+
+fn understand(answer: Result<Value, RedisError>) -> Result<Answer, RedisError> {
+    answer.and_then(Answer::understand)
 }

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use crate::dialect::Dialect;
 use crate::feed::{Ears, Feed};
+use crate::functions::Functions;
 use crate::pool::Pool;
 use crate::publisher::Publisher;
 use crate::whereabouts::Whereabouts;
@@ -26,6 +27,7 @@ impl<S: FeedSink> Shard<S> {
         whereabouts: Whereabouts,
         dialect: Dialect,
         settings: &Settings,
+        functions: Option<Arc<Functions>>,
         sink: &Arc<S>,
         moved: impl Fn(Vec<String>) + Send + Sync + 'static,
     ) -> Self {
@@ -37,7 +39,7 @@ impl<S: FeedSink> Shard<S> {
         let heard = move |heard| publishing.change(None, |state| state.publisher = heard);
         Self {
             feed: Feed::start(whereabouts.clone(), dialect, patience, ears),
-            publisher: Publisher::start(whereabouts.clone(), dialect, patience, heard),
+            publisher: Publisher::start(whereabouts.clone(), dialect, patience, functions, heard),
             pool: Pool::new(whereabouts, dialect, patience, Keys::new(&settings.prefix)),
             health,
         }

@@ -3,9 +3,9 @@
 //! Names reach it as for one server; what is asked is split by shard here. A [`Table`] says who owns what,
 //! as the [`Lookout`] sees it; `placing.rs` brings subscriptions to where they belong.
 
+mod commands;
 mod places;
 mod placing;
-mod publishing;
 mod subscribing;
 mod table;
 
@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::address::Address;
 use crate::dialect::Dialect;
+use crate::functions::Functions;
 use crate::lookout::slots::{Lookout, Master, SlotMap};
 use crate::lookout::{LogPace, next_look};
 use crate::shard::Shard;
@@ -36,6 +37,7 @@ pub(crate) struct Cluster<S> {
 
 struct Shared<S> {
     settings: Settings,
+    functions: Option<Arc<Functions>>,
     sink: Arc<S>,
     /// Any node, for how nodes are entered.
     entrance: Address,
@@ -65,9 +67,15 @@ struct Member<S> {
 
 impl<S: FeedSink> Cluster<S> {
     /// Starts to reach the Cluster that these nodes belong to.
-    pub(crate) fn start(seeds: Vec<Address>, settings: &Settings, sink: Arc<S>) -> Self {
+    pub(crate) fn start(
+        seeds: Vec<Address>,
+        settings: &Settings,
+        functions: Option<Arc<Functions>>,
+        sink: Arc<S>,
+    ) -> Self {
         let shared = Arc::new(Shared {
             settings: settings.clone(),
+            functions,
             sink,
             entrance: seeds[0].clone(),
             state: Mutex::new(State {
@@ -172,7 +180,9 @@ impl<S: FeedSink> Shared<S> {
                 shared.lost(number, &names);
             }
         };
-        let shard = Shard::start(number, whereabouts, Dialect::Sharded, &self.settings, &self.sink, moved);
+        let functions = self.functions.clone();
+        let shard =
+            Shard::start(number, whereabouts, Dialect::Sharded, &self.settings, functions, &self.sink, moved);
         state.shards.insert(number, Member { shard: Arc::new(shard), address: sender });
     }
 
