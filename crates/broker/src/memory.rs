@@ -32,7 +32,7 @@ pub struct MemoryBroker {
 struct State {
     /// Bounded by the channels the node has subscribers for.
     subscribed: HashSet<ChannelName>,
-    records: Records,
+    records: Box<Records>,
 }
 
 impl MemoryBroker {
@@ -53,7 +53,7 @@ impl MemoryBroker {
         let lanes = Lanes::new(lanes, Arc::clone(&counters));
         counters.shard(Shard(0)).up.store(true, Ordering::Relaxed);
         lanes.up(Shard(0));
-        let records = Records::new(history, Instant::now());
+        let records = Box::new(Records::new(history, Instant::now()));
         Self { lanes, counters, state: Mutex::new(State { subscribed: HashSet::new(), records }) }
     }
 

@@ -213,7 +213,7 @@ mod tests {
         assert!(!is(Answer::Nothing));
         assert_eq!(read(bytes("MISSING")), Some(None));
         assert_eq!(read(bytes("other")), None);
-        assert_eq!(read(list(&[epoch.clone()])), None);
+        assert_eq!(read(list(std::slice::from_ref(&epoch))), None);
         assert_eq!(top(list(&[Answer::Nothing, Answer::Nothing])), Some(None));
         assert_eq!(top(list(&[epoch, bytes("x")])), None);
     }
