@@ -10,13 +10,12 @@ use std::sync::atomic::Ordering;
 use hashbrown::HashSet;
 use parking_lot::Mutex;
 use tidegate_core::{ChannelName, Event, Position};
-use tokio::time::Instant;
 
 use crate::counters::Counters;
 use crate::history::{Appended, Durable, History, HistoryError, HistorySettings, Query, Read};
 use crate::lanes::Lanes;
 use crate::{Broker, BrokerError, EventQueue, Shard};
-use records::Records;
+use records::{Now, Records};
 
 /// Moves events inside one process. Always up, never refuses.
 #[derive(Debug)]
@@ -53,7 +52,7 @@ impl MemoryBroker {
         let lanes = Lanes::new(lanes, Arc::clone(&counters));
         counters.shard(Shard(0)).up.store(true, Ordering::Relaxed);
         lanes.up(Shard(0));
-        let records = Box::new(Records::new(history, Instant::now()));
+        let records = Box::new(Records::new(history));
         Self { lanes, counters, state: Mutex::new(State { subscribed: HashSet::new(), records }) }
     }
 
@@ -104,7 +103,7 @@ impl Broker for MemoryBroker {
 impl History for MemoryBroker {
     async fn append(&self, events: Vec<Durable>) -> Vec<Result<Appended, HistoryError>> {
         let mut state = self.state.lock();
-        let now = Instant::now();
+        let now = Now::new();
         let append = |durable: Durable| {
             let channel = durable.channel.clone();
             let (appended, event) = state.records.append(durable, now)?;
@@ -118,19 +117,19 @@ impl History for MemoryBroker {
 
     async fn read(&self, queries: Vec<Query>) -> Vec<Result<Option<Read>, HistoryError>> {
         let mut state = self.state.lock();
-        let now = Instant::now();
+        let now = Now::new();
         queries.iter().map(|query| state.records.read(query, now)).collect()
     }
 
     async fn begin(&self, channels: Vec<ChannelName>) -> Vec<Result<(), HistoryError>> {
         let mut state = self.state.lock();
-        let now = Instant::now();
+        let now = Now::new();
         channels.into_iter().map(|channel| state.records.begin(channel, now)).collect()
     }
 
     async fn tops(&self, channels: Vec<ChannelName>) -> Vec<Result<Option<Position>, HistoryError>> {
         let mut state = self.state.lock();
-        let now = Instant::now();
+        let now = Now::new();
         channels.iter().map(|channel| Ok(state.records.top(channel, now))).collect()
     }
 }

@@ -22,7 +22,7 @@ use crate::history::{
 #[derive(Debug)]
 pub(super) struct Records {
     settings: HistorySettings,
-    clock: Clock,
+    epochs: Epochs,
     channels: HashMap<ChannelName, Record>,
     /// Keys within their windows.
     keys: HashMap<(ChannelName, Arc<str>), Used>,
@@ -66,25 +66,35 @@ enum Due {
     Key(ChannelName, Arc<str>),
 }
 
-/// Makes times of day and epochs of instants.
+/// Makes epochs.
 #[derive(Debug)]
-struct Clock {
-    start: Instant,
-    start_us: u64,
-    /// Of the last epoch, in milliseconds.
+struct Epochs {
+    /// Of the last one, in milliseconds.
     latest: u64,
     nonce: u64,
 }
 
-impl Records {
-    pub(super) fn new(settings: HistorySettings, now: Instant) -> Self {
+/// What time it is: for what lives and ends, and for people.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Now {
+    pub(super) at: Instant,
+    pub(super) unix_us: u64,
+}
+
+impl Now {
+    pub(super) fn new() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let start_us = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+        Self { at: Instant::now(), unix_us: u64::try_from(since.as_micros()).unwrap_or(u64::MAX) }
+    }
+}
+
+impl Records {
+    pub(super) fn new(settings: HistorySettings) -> Self {
         let hashers: [DefaultHashBuilder; 2] = Default::default();
         let nonce = hashers[0].hash_one("nonce"); // random: seeded at random
         Self {
             settings,
-            clock: Clock { start: now, start_us, latest: 0, nonce },
+            epochs: Epochs { latest: 0, nonce },
             channels: HashMap::new(),
             keys: HashMap::new(),
             due: BTreeMap::new(),
@@ -97,9 +107,9 @@ impl Records {
     pub(super) fn append(
         &mut self,
         durable: Durable,
-        now: Instant,
+        now: Now,
     ) -> Result<(Appended, Option<Event>), HistoryError> {
-        self.forget(now);
+        self.forget(now.at);
         check(&durable, self.settings.max_event_bytes)?;
         let Durable { channel, payload, key, from } = durable;
         let hash = self.hash(&payload);
@@ -115,11 +125,11 @@ impl Records {
         let entry = Entry { payload: Payload::new(payload), key: key.clone(), from };
         let position = rules.history.map(|log| self.number(&channel, entry.clone(), &rules, log, now));
         if let Some(key) = key {
-            let until = now + rules.dedupe_ttl;
+            let until = now.at + rules.dedupe_ttl;
             self.keys.insert((channel.clone(), Arc::clone(&key)), Used { payload: hash, position });
             self.remember(until, Due::Key(channel, key));
         }
-        let event = Event { published_us: Some(self.clock.unix_us(now)), ..entry.event(position) };
+        let event = Event { published_us: Some(now.unix_us), ..entry.event(position) };
         Ok((Appended { position, fresh: true }, Some(event)))
     }
 
@@ -129,9 +139,9 @@ impl Records {
         entry: Entry,
         rules: &HistoryRules,
         log: LogRules,
-        now: Instant,
+        now: Now,
     ) -> Position {
-        let until = now + log.ttl;
+        let until = now.at + log.ttl;
         let record = self.record(channel, rules, now);
         let had_log = !record.log.is_empty();
         record.offset += 1;
@@ -148,33 +158,33 @@ impl Records {
     }
 
     /// The channel's record, which begins with an epoch of its own; its life is renewed.
-    fn record(&mut self, channel: &ChannelName, rules: &HistoryRules, now: Instant) -> &mut Record {
-        let until = now + rules.position_ttl();
+    fn record(&mut self, channel: &ChannelName, rules: &HistoryRules, now: Now) -> &mut Record {
+        let until = now.at + rules.position_ttl();
         if !self.channels.contains_key(channel) {
             self.remember(until, Due::Channel(channel.clone()));
         }
-        let clock = &mut self.clock;
+        let epochs = &mut self.epochs;
         let begin =
-            || Record { epoch: clock.epoch(now), offset: 0, until, log: VecDeque::new(), log_until: now };
+            || Record { epoch: epochs.next(now), offset: 0, until, log: VecDeque::new(), log_until: now.at };
         let record = self.channels.entry(channel.clone()).or_insert_with(begin);
         record.until = until;
         record
     }
 
-    pub(super) fn begin(&mut self, channel: ChannelName, now: Instant) -> Result<(), HistoryError> {
-        self.forget(now);
+    pub(super) fn begin(&mut self, channel: ChannelName, now: Now) -> Result<(), HistoryError> {
+        self.forget(now.at);
         let rules = self.with_history(&channel)?;
         self.record(&channel, &rules, now);
         Ok(())
     }
 
-    pub(super) fn top(&mut self, channel: &ChannelName, now: Instant) -> Option<Position> {
-        self.forget(now);
+    pub(super) fn top(&mut self, channel: &ChannelName, now: Now) -> Option<Position> {
+        self.forget(now.at);
         self.channels.get(channel).map(|record| Position { epoch: record.epoch, offset: record.offset })
     }
 
-    pub(super) fn read(&mut self, query: &Query, now: Instant) -> Result<Option<Read>, HistoryError> {
-        self.forget(now);
+    pub(super) fn read(&mut self, query: &Query, now: Now) -> Result<Option<Read>, HistoryError> {
+        self.forget(now.at);
         self.with_history(&query.channel)?;
         if query.count > MAX_PAGE {
             return Err(HistoryError::BadArgument(format!(
@@ -280,15 +290,10 @@ impl Entry {
     }
 }
 
-impl Clock {
-    fn unix_us(&self, now: Instant) -> u64 {
-        let elapsed = now.saturating_duration_since(self.start).as_micros();
-        self.start_us.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX))
-    }
-
-    /// An epoch that is later than all before.
-    fn epoch(&mut self, now: Instant) -> Epoch {
-        self.latest = (self.unix_us(now) / 1000).max(self.latest + 1);
+impl Epochs {
+    /// One that is later than all before.
+    fn next(&mut self, now: Now) -> Epoch {
+        self.latest = (now.unix_us / 1000).max(self.latest + 1);
         Epoch::new(self.latest, self.nonce)
     }
 }

@@ -14,8 +14,13 @@ fn rules() -> HistoryRules {
     }
 }
 
-fn records(now: Instant) -> Records {
-    Records::new(HistorySettings { default: rules(), ..HistorySettings::default() }, now)
+fn records() -> Records {
+    Records::new(HistorySettings { default: rules(), ..HistorySettings::default() })
+}
+
+/// The time of day stands still: what lives and ends must not look at it.
+fn at(at: Instant) -> Now {
+    Now { at, unix_us: 1_763_700_000_000_000 }
 }
 
 fn name() -> ChannelName {
@@ -29,17 +34,17 @@ fn publish(records: &mut Records, text: &str, key: Option<&str>, now: Instant) -
         key: key.map(Arc::from),
         from: None,
     };
-    records.append(durable, now).unwrap().0
+    records.append(durable, at(now)).unwrap().0
 }
 
 fn read(records: &mut Records, since: Since, now: Instant) -> Option<Read> {
-    records.read(&Query { channel: name(), since, count: 100 }, now).unwrap()
+    records.read(&Query { channel: name(), since, count: 100 }, at(now)).unwrap()
 }
 
 #[test]
 fn the_log_goes_first_then_the_position_then_there_is_another_epoch() {
     let start = Instant::now();
-    let mut records = records(start);
+    let mut records = records();
     let first = publish(&mut records, "1", None, start).position.unwrap();
     publish(&mut records, "2", None, start + 9 * SECOND);
     let since = Since::Position(first);
@@ -61,18 +66,18 @@ fn the_log_goes_first_then_the_position_then_there_is_another_epoch() {
 #[test]
 fn to_begin_renews_a_position() {
     let start = Instant::now();
-    let mut records = records(start);
-    records.begin(name(), start).unwrap();
-    let top = records.top(&name(), start).unwrap();
-    records.begin(name(), start + 99 * SECOND).unwrap();
-    assert_eq!(records.top(&name(), start + 198 * SECOND), Some(top));
-    assert_eq!(records.top(&name(), start + 199 * SECOND), None);
+    let mut records = records();
+    records.begin(name(), at(start)).unwrap();
+    let top = records.top(&name(), at(start)).unwrap();
+    records.begin(name(), at(start + 99 * SECOND)).unwrap();
+    assert_eq!(records.top(&name(), at(start + 198 * SECOND)), Some(top));
+    assert_eq!(records.top(&name(), at(start + 199 * SECOND)), None);
 }
 
 #[test]
 fn a_key_guards_for_its_window_which_a_repeat_does_not_renew() {
     let start = Instant::now();
-    let mut records = records(start);
+    let mut records = records();
     let first = publish(&mut records, "x", Some("k"), start);
     let again = publish(&mut records, "x", Some("k"), start + 4 * SECOND);
     assert_eq!(again, Appended { fresh: false, ..first });
@@ -83,10 +88,10 @@ fn a_key_guards_for_its_window_which_a_repeat_does_not_renew() {
 #[test]
 fn nothing_stays_behind() {
     let start = Instant::now();
-    let mut records = records(start);
+    let mut records = records();
     for n in 0..100u32 {
-        let at = start + SECOND * n;
-        publish(&mut records, "x", Some(&n.to_string()), at);
+        let now = start + SECOND * n;
+        publish(&mut records, "x", Some(&n.to_string()), now);
         assert!(records.due.len() <= 7, "one position, one log, keys of 5 s: {:?}", records.due);
     }
     records.forget(start + 200 * SECOND);
