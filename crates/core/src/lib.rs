@@ -6,12 +6,14 @@
 
 pub mod access;
 mod event;
+pub mod follower;
 pub mod hub;
 mod id;
 mod limits;
 mod name;
 mod outbox;
 mod payload;
+pub mod place;
 mod position;
 mod reason;
 pub mod session;

@@ -1,0 +1,115 @@
+//! What reaches a place.
+
+use crate::{Epoch, Event, Position};
+
+/// The time of a step, and a random number for its jitter. Both are the shell's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds of a clock that never goes back.
+    pub ms: u64,
+    /// Any number, another in each step.
+    pub dice: u32,
+}
+
+/// Names a read (or a begin) until its answer comes. Unique in one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ReadId(pub u32);
+
+/// From where somebody wants to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Since {
+    /// From where the channel is now.
+    Now,
+    /// From behind this position.
+    At(Position),
+    /// So many of the last events.
+    Last(u64),
+}
+
+/// Why a place reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// The first subscriber.
+    First,
+    /// A message came whose predecessor did not.
+    Hole,
+    /// A message of a later epoch.
+    Epoch,
+    /// The channel's pub/sub connection was made anew.
+    Connected,
+    /// The channel's slot, or its master, moved.
+    Moved,
+    /// A queue before the place, or the place's own, was full.
+    Overflowed,
+    /// The periodic look at the tops found another one.
+    Check,
+    /// The answer to a subscriber did not fit the place.
+    Subscriber,
+}
+
+/// What a read found: the answer of the library's `read`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The epoch of the channel's top.
+    pub epoch: Epoch,
+    /// The last offset given.
+    pub offset: u64,
+    /// The reader goes on behind this offset.
+    pub start: u64,
+    /// Where the reader's epoch ended; none if nobody knows. Of the reader's epoch nothing above
+    /// survives.
+    pub end: Option<u64>,
+    /// What lies between the reader's position and `start` cannot be had.
+    pub lost: bool,
+    /// The reader is ahead of a history that nobody has numbered since a failover.
+    pub ahead: bool,
+    /// The events behind `start`, without a hole; fewer than up to `offset` where the page ends.
+    pub events: Vec<Event>,
+}
+
+/// Why a read found nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// The channel has no epoch yet, or all of its keys are gone.
+    Missing,
+    /// The channel's slot is on the move.
+    TryAgain,
+    /// No answer, or an error.
+    Unavailable,
+}
+
+/// What a place is told. `S` names a subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input<S> {
+    /// A message of the channel's pub/sub. Numbered if it has a position.
+    Message(Event),
+    /// What a read found. Each [`Effect::Read`](super::Effect::Read) gets exactly one.
+    Answer(ReadId, Result<Answer, Failure>),
+    /// Whether the channel has an epoch now. Each [`Effect::Begin`](super::Effect::Begin) gets
+    /// exactly one; false: refused (no replica, no memory) or no answer.
+    Begun(ReadId, bool),
+    /// The channel's top, as the periodic look found it; none: missing.
+    Top(Option<Position>),
+    /// The channel is subscribed to, for the first time or again.
+    Connected,
+    /// The channel is not heard at present. `Connected` follows.
+    Down,
+    /// Messages may be missing, or commands go to another server now.
+    Missed(Cause),
+    /// The topology itself names the server that commands go to as this channel's master: the
+    /// answer to [`Effect::Seek`](super::Effect::Seek) if no other was found.
+    Confirmed,
+    /// Somebody subscribes.
+    Subscribe {
+        /// The subscription; not attached yet.
+        seat: S,
+        /// From where.
+        since: Since,
+    },
+    /// What was told to this subscription on its way to the place has left: it takes more.
+    Room(S),
+    /// The subscription is gone; it is not named again.
+    Unsubscribe(S),
+    /// A deadline may have passed.
+    Tick,
+}
