@@ -1,16 +1,19 @@
 //! Messages that wait behind a read.
+//!
+//! A read explains every numbered message that came before it was asked for: the server that sent the
+//! message knows its event. So they go then, and only what comes later is looked at afterwards.
 
 use std::collections::VecDeque;
 
 use super::Bounds;
-use crate::Event;
+use crate::{Event, Position};
 
 #[derive(Debug, Default)]
 pub(super) struct Held {
     messages: VecDeque<Event>,
     bytes: usize,
-    /// So many of the first were here when the read in flight was asked for: it explains them.
-    asked: usize,
+    /// The furthest position that the read was asked for. Above the answer's: another server's.
+    furthest: Option<Position>,
     /// Unnumbered ones that found no room.
     pub(super) dropped: u64,
 }
@@ -25,14 +28,11 @@ impl Held {
         }
         // Nobody can bring these back, but nobody was promised them either.
         let before = self.messages.len();
-        self.messages.retain(|message| message.position.is_some());
+        self.keep(|message| message.position.is_some());
         self.dropped += (before - self.messages.len()) as u64;
-        self.bytes = self.messages.iter().map(Event::weight).sum();
-        // Some of those counted may be among the dropped; a smaller count costs a read, no event.
-        self.asked = self.asked.saturating_sub(before - self.messages.len());
         let fits = self.fits(bounds);
         if !fits {
-            *self = Self { dropped: self.dropped, ..Self::default() };
+            self.keep(|_| false);
         }
         fits
     }
@@ -41,23 +41,43 @@ impl Held {
         self.messages.len() <= bounds.held_messages && self.bytes <= bounds.held_bytes
     }
 
-    /// A read is asked for now: what is here came before it.
-    pub(super) fn mark(&mut self) {
-        self.asked = self.messages.len();
+    /// A read is asked for now: it explains what is here.
+    pub(super) fn ask(&mut self) {
+        for position in self.messages.iter().filter_map(|message| message.position) {
+            let key = |position: Position| (position.epoch, position.offset);
+            if self.furthest.is_none_or(|furthest| key(position) > key(furthest)) {
+                self.furthest = Some(position);
+            }
+        }
+        self.keep(|message| message.position.is_none());
     }
 
-    /// The first, and whether the last read was asked for after it came.
-    pub(super) fn pop(&mut self) -> Option<(Event, bool)> {
+    /// Whether a message told of more than the reads found, which ended at `top`.
+    pub(super) fn is_unexplained(&mut self, top: Position) -> bool {
+        let furthest = self.furthest.take();
+        furthest.is_some_and(|furthest| (furthest.epoch, furthest.offset) > (top.epoch, top.offset))
+    }
+
+    /// What was heard was another server's, and the topology has decided between the two.
+    pub(super) fn forgive(&mut self) {
+        self.furthest = None;
+    }
+
+    /// The first.
+    pub(super) fn pop(&mut self) -> Option<Event> {
         let message = self.messages.pop_front()?;
         self.bytes -= message.weight();
-        let explained = self.asked > 0;
-        self.asked = self.asked.saturating_sub(1);
-        Some((message, explained))
+        Some(message)
     }
 
     /// Puts back what [`Held::pop`] gave.
     pub(super) fn put_back(&mut self, message: Event) {
         self.bytes += message.weight();
         self.messages.push_front(message);
+    }
+
+    fn keep(&mut self, which: impl Fn(&Event) -> bool) {
+        self.messages.retain(which);
+        self.bytes = self.messages.iter().map(Event::weight).sum();
     }
 }

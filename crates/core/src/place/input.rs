@@ -96,8 +96,9 @@ pub enum Input<S> {
     Down,
     /// Messages may be missing, or commands go to another server now.
     Missed(Cause),
-    /// The topology itself names the server that commands go to as this channel's master: the
-    /// answer to [`Effect::Seek`](super::Effect::Seek) if no other was found.
+    /// The topology itself names the server that is heard, and that commands go to, as this channel's
+    /// master: the answer to [`Effect::Seek`](super::Effect::Seek) if no other was found. As long as
+    /// they are two servers this must not be said: what died on one could be heard from it again.
     Confirmed,
     /// Somebody subscribes.
     Subscribe {

@@ -19,6 +19,7 @@ use crate::{Event, Position};
 
 pub use bounds::Bounds;
 pub use effect::{Each, Effect, Effects, GapReason, Refused, Word};
+use held::Held;
 pub use input::{Answer, Cause, Failure, Input, Now, ReadId, Since};
 use newcomers::Newcomers;
 use repair::Repair;
@@ -191,8 +192,9 @@ impl<S: Copy + PartialEq> Place<S> {
             Judged::Old => {}
             Judged::Next => self.pass(vec![event], turn),
             Judged::Beyond(cause) => {
-                self.begin_repair(cause, turn);
-                self.hold(event, turn);
+                let mut held = Held::default();
+                held.push(event, turn.bounds);
+                self.begin_repair_for(held, cause, turn);
             }
         }
     }

@@ -7,8 +7,8 @@
 use super::effect::at;
 use super::repair::number;
 use super::{
-    Answer, Bounds, Cause, Effect, Effects, Failure, GapReason, Phase, Place, ReadId, Refused, Rule, Since, Turn,
-    Word,
+    Answer, Bounds, Cause, Effect, Effects, Failure, GapReason, Phase, Place, ReadId, Refused, Rule, Since,
+    Turn, Word,
 };
 use crate::{Event, Position};
 
@@ -237,20 +237,18 @@ impl<S: Copy + PartialEq> Place<S> {
     /// A read for newcomers is answered.
     pub(super) fn found(&mut self, id: ReadId, answer: Result<Answer, Failure>, turn: &mut Turn<'_, S>) {
         let Some(lists) = &mut self.newcomers.0 else { return };
-        let Some(found) = lists.reads.iter().position(|read| read.state == Asked::InFlight(id)) else { return };
+        let Some(found) = lists.reads.iter().position(|read| read.state == Asked::InFlight(id)) else {
+            return;
+        };
         let mut read = lists.reads.swap_remove(found);
         let position = match read.since {
             Since::At(position) => Some(position),
             Since::Now | Since::Last(_) => None,
         };
         let mut answer = match answer {
-            Ok(answer) if answer.is_sound(position) => answer,
-            Err(Failure::Missing) => return self.later(read, Cause::Subscriber, turn),
-            Ok(_) | Err(Failure::TryAgain | Failure::Unavailable) => {
-                read.state = Asked::Again { at_ms: turn.after(read.failed) };
-                read.failed = read.failed.saturating_add(1);
-                return lists.reads.push(read);
-            }
+            Ok(answer) => answer,
+            Err(Failure::Missing) => return self.after_repair(read, turn),
+            Err(Failure::TryAgain | Failure::Unavailable) => return self.later(read, turn),
         };
         let older = position.is_some_and(|position| answer.epoch < position.epoch);
         if older && self.rules.hold(Rule::OrderedEpochs) {
@@ -260,7 +258,10 @@ impl<S: Copy + PartialEq> Place<S> {
                 turn.effects.push(Effect::Seek);
                 return;
             }
-            answer.lost = true; // a history that does not know where they were
+            answer.forget_reader();
+        }
+        if !answer.is_sound(position) {
+            return self.later(read, turn);
         }
         match self.fit(answer, position, turn.bounds) {
             Some(found) => {
@@ -269,15 +270,22 @@ impl<S: Copy + PartialEq> Place<S> {
                 }
                 self.newcomers.tidy();
             }
-            None => self.later(read, Cause::Subscriber, turn),
+            None => self.after_repair(read, turn),
         }
     }
 
+    /// Again after a short, jittered wait; those who wait too long are refused meanwhile.
+    fn later(&mut self, mut read: Read<S>, turn: &Turn<'_, S>) {
+        read.state = Asked::Again { at_ms: turn.after(read.failed) };
+        read.failed = read.failed.saturating_add(1);
+        self.newcomers.lists().reads.push(read);
+    }
+
     /// The answer does not fit the place: the place is repaired, then they are served anew.
-    fn later(&mut self, mut read: Read<S>, cause: Cause, turn: &mut Turn<'_, S>) {
+    fn after_repair(&mut self, mut read: Read<S>, turn: &mut Turn<'_, S>) {
         self.newcomers.lists().waiting.append(&mut read.guests);
         if self.repair.is_none() {
-            self.begin_repair(cause, turn);
+            self.begin_repair(Cause::Subscriber, turn);
         }
     }
 

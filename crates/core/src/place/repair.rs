@@ -5,7 +5,9 @@
 
 use super::effect::at;
 use super::held::Held;
-use super::{Answer, Cause, Effect, Failure, GapReason, Judged, Place, ReadId, Refused, Rule, Since, Turn, Word};
+use super::{
+    Answer, Cause, Effect, Failure, GapReason, Judged, Place, ReadId, Refused, Rule, Since, Turn, Word,
+};
 use crate::{Epoch, Event, Position};
 
 /// A failed read is done again after 1, 2, 4, 8, then always 16 times `Bounds::retry_ms`.
@@ -70,9 +72,14 @@ impl<S: Copy + PartialEq> Place<S> {
     }
 
     pub(super) fn begin_repair(&mut self, cause: Cause, turn: &mut Turn<'_, S>) {
+        self.begin_repair_for(Held::default(), cause, turn);
+    }
+
+    /// Begins to read because of what is held.
+    pub(super) fn begin_repair_for(&mut self, held: Held, cause: Cause, turn: &mut Turn<'_, S>) {
         self.repair = Some(Box::new(Repair {
             step: Step::Behind,
-            held: Held::default(),
+            held,
             cause,
             again: false,
             trusted: false,
@@ -90,7 +97,7 @@ impl<S: Copy + PartialEq> Place<S> {
         let Some(repair) = &mut self.repair else { return };
         repair.step = Step::Reading(id);
         repair.again = false;
-        repair.held.mark();
+        repair.held.ask();
         turn.effects.push(Effect::Read { id, since, count: turn.bounds.page_events });
     }
 
@@ -106,30 +113,37 @@ impl<S: Copy + PartialEq> Place<S> {
     pub(super) fn repaired(&mut self, answer: Result<Answer, Failure>, turn: &mut Turn<'_, S>) {
         let id = self.read_id();
         let Some(repair) = &mut self.repair else { return };
-        let answer = match answer {
-            Ok(answer) if answer.is_sound(self.at) => answer,
+        let mut answer = match answer {
+            Ok(answer) => answer,
             Err(Failure::Missing) => {
                 repair.step = Step::Beginning(id);
                 turn.effects.push(Effect::Begin(id));
                 return;
             }
-            Ok(_) | Err(Failure::TryAgain | Failure::Unavailable) => return self.wait(turn),
+            Err(Failure::TryAgain | Failure::Unavailable) => return self.wait(turn),
         };
         let older = self.at.is_some_and(|place| answer.epoch < place.epoch);
-        if older && !repair.trusted && self.rules.hold(Rule::OrderedEpochs) {
-            repair.step = Step::Behind;
-            if repair.again {
-                return self.ask(turn);
+        if older && self.rules.hold(Rule::OrderedEpochs) {
+            if !repair.trusted {
+                repair.step = Step::Behind;
+                if repair.again {
+                    return self.ask(turn);
+                }
+                self.stale(turn);
+                turn.effects.push(Effect::Seek);
+                return;
             }
-            self.stale(turn);
-            turn.effects.push(Effect::Seek);
-            return;
+            answer.forget_reader();
+            repair.held.forgive();
+        }
+        if !answer.is_sound(self.at) {
+            return self.wait(turn);
         }
         repair.trusted = false;
         repair.events += answer.events.len() as u64;
         let top = answer.offset;
         let ahead = answer.ahead;
-        self.take(answer, older, turn);
+        self.take(answer, turn);
         let more = !ahead && self.at.is_some_and(|place| place.offset < top);
         if more || self.repair.as_ref().is_some_and(|repair| repair.again) {
             return self.ask(turn);
@@ -138,16 +152,13 @@ impl<S: Copy + PartialEq> Place<S> {
     }
 
     /// Tells everybody what the answer means for it, passes its events on, and goes there.
-    fn take(&mut self, answer: Answer, older: bool, turn: &mut Turn<'_, S>) {
-        let Answer { epoch, offset, start, mut end, mut lost, ahead, mut events } = answer;
+    fn take(&mut self, answer: Answer, turn: &mut Turn<'_, S>) {
+        let Answer { epoch, offset, start, end, lost, ahead, mut events } = answer;
         let Some(place) = self.at else {
             self.at = Some(at(epoch, offset));
             self.sent.begin(offset);
             return;
         };
-        if older && self.rules.hold(Rule::OrderedEpochs) {
-            (lost, end) = (true, None); // a history that does not know where we were
-        }
         if ahead {
             // Back with the history, until somebody numbers it. Nobody is told: they have it already.
             self.at = Some(at(epoch, offset));
@@ -181,28 +192,23 @@ impl<S: Copy + PartialEq> Place<S> {
         }
     }
 
-    /// The read has reached the top: what waited behind it is looked at again.
+    /// The read has reached the top: what waited behind it is looked at.
     fn replay(&mut self, turn: &mut Turn<'_, S>) {
-        let Some(mut repair) = self.repair.take() else { return };
+        let (Some(mut repair), Some(mut place)) = (self.repair.take(), self.at) else { return };
+        let unexplained = repair.held.is_unexplained(place);
         let mut run = Vec::new();
-        let mut unexplained = false;
-        let mut read = false;
-        while let (Some(mut place), Some((message, explained))) = (self.at, repair.held.pop()) {
-            place.offset += run.iter().filter(|event: &&Event| event.position.is_some()).count() as u64;
+        let mut beyond = false;
+        while let Some(message) = repair.held.pop() {
             match self.judge(&message, place) {
                 Judged::Old => {}
                 Judged::Next => {
+                    place = message.position.map_or(place, |position| at(place.epoch, position.offset));
                     run.push(message);
-                    if !self.rules.hold(Rule::HoldAtHole) {
-                        self.pass(std::mem::take(&mut run), turn);
-                    }
                 }
-                // A read that came later does not know it: it is another server's.
-                Judged::Beyond(_) if explained => unexplained = true,
                 Judged::Beyond(cause) => {
                     repair.cause = cause;
                     repair.held.put_back(message);
-                    read = true;
+                    beyond = true;
                     break;
                 }
             }
@@ -214,7 +220,7 @@ impl<S: Copy + PartialEq> Place<S> {
             // would help nobody before they are.
             turn.effects.push(Effect::Seek);
             self.wait(turn);
-        } else if read {
+        } else if beyond {
             self.ask(turn);
         } else {
             self.even(turn);
@@ -304,21 +310,30 @@ impl<S> Turn<'_, S> {
 }
 
 impl Answer {
+    /// It comes from a history that does not know where the reader was, whatever it says.
+    pub(super) fn forget_reader(&mut self) {
+        (self.lost, self.end, self.ahead) = (true, None, false);
+    }
+
     /// Whether it can be true for somebody who asked from `since`. One that cannot counts as no answer:
     /// what it would do to the place cannot be undone.
     pub(super) fn is_sound(&self, since: Option<Position>) -> bool {
-        let skips = !self.lost && since.is_some_and(|since| self.start > since.offset);
+        let from = since.is_none_or(|since| match since.epoch == self.epoch && !self.ahead && !self.lost {
+            true => self.start == since.offset,
+            false => self.lost || self.start <= since.offset,
+        });
         let last = self.start.checked_add(self.events.len() as u64);
-        let numbers = self.events.iter().zip(self.start..).all(|(event, before)| {
-            event.position.is_none_or(|position| position.offset.checked_sub(1) == Some(before))
+        let numbers = self.events.iter().zip(1..).all(|(event, nth)| {
+            event.position.is_none_or(|position| Some(position.offset) == self.start.checked_add(nth))
         });
         let reached = if self.ahead {
             self.events.is_empty() && self.offset < self.start
         } else {
             // A page of nothing would be asked for for ever.
-            last.is_some_and(|last| last <= self.offset) && (self.start == self.offset || last > Some(self.start))
+            last.is_some_and(|last| last <= self.offset)
+                && (self.start == self.offset || last > Some(self.start))
         };
-        !skips && numbers && reached && self.offset < u64::MAX
+        from && numbers && reached && self.offset < u64::MAX
     }
 }
 

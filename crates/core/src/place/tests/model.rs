@@ -12,7 +12,7 @@ use crate::place::{Bounds, Rule};
 /// `TIDEGATE_SEEDS` sets another number, `TIDEGATE_SEED` the first.
 const SEEDS: u64 = 6000;
 /// What a switched off rule gets: the rarest (a bare position told too late) takes thousands.
-const CONTROL_SEEDS: u64 = 60_000;
+const CONTROL_SEEDS: u64 = 300_000;
 
 const START: [Action; 6] = [
     Action::Connect(0, 0),
@@ -49,14 +49,24 @@ fn menu(cluster: bool) -> Vec<(u64, Action)> {
     let mut menu = Vec::new();
     for s in 0..2 {
         menu.extend([0, 0, 1].map(|key| (60, Action::Publish(s, key))));
-        menu.extend([(5, Action::Reload(s)), (5, Action::Rename(s)), (10, Action::Save(s)), (7, Action::Restart(s))]);
+        menu.extend([
+            (5, Action::Reload(s)),
+            (5, Action::Rename(s)),
+            (10, Action::Save(s)),
+            (7, Action::Restart(s)),
+        ]);
         menu.extend([Key::Top, Key::Log].map(|key| (5, Action::Evict(s, key))));
         for n in 0..2 {
             menu.extend([(20, Action::Connect(n, s)), (10, Action::Command(n, s))]);
         }
     }
     for n in 0..2 {
-        menu.extend([(80, Action::Hear(n)), (20, Action::Lose(n)), (10, Action::Cut(n)), (7, Action::Crash(n))]);
+        menu.extend([
+            (80, Action::Hear(n)),
+            (20, Action::Lose(n)),
+            (10, Action::Cut(n)),
+            (7, Action::Crash(n)),
+        ]);
         menu.extend([(30, Action::Check(n)), (120, Action::Serve(n)), (120, Action::Answer(n))]);
         menu.extend([(5, Action::Fail(n)), (20, Action::Confirm(n))]);
     }
@@ -195,7 +205,7 @@ fn each_rule_switched_off_breaks_an_invariant() {
     let mut silent = Vec::new();
     for hole in holes {
         let began = Instant::now();
-        let found = (1..=CONTROL_SEEDS).find_map(|seed| {
+        let found = (1..=number("TIDEGATE_CONTROLS", CONTROL_SEEDS)).find_map(|seed| {
             let broken = run(Some(hole), &schedule(seed)).0;
             broken.into_keys().find(|letter| *letter != 'w').map(|letter| (seed, letter))
         });

@@ -218,7 +218,9 @@ impl Servers {
             return true;
         }
         let data = &self.both[s].data;
-        data.top.is_some() && data.log.is_some() && (key == 0 || data.keys.iter().any(|(held, _)| *held == key))
+        data.top.is_some()
+            && data.log.is_some()
+            && (key == 0 || data.keys.iter().any(|(held, _)| *held == key))
     }
 
     fn numbered(&mut self, s: usize) -> Top {
@@ -383,7 +385,9 @@ impl Servers {
     // ---- what happens to servers; each says whether it could happen now
 
     pub(super) fn replicate(&mut self) -> bool {
-        let Some(source) = (0..2).find(|s| self.both[*s].master && self.both[*s].linked) else { return false };
+        let Some(source) = (0..2).find(|s| self.both[*s].master && self.both[*s].linked) else {
+            return false;
+        };
         let Some((data, message)) = self.both[source].pending.pop_front() else { return false };
         self.both[1 - source].data = data;
         self.sent.extend(message.map(|message| (1 - source, message)));
@@ -517,6 +521,8 @@ impl Servers {
             return false;
         }
         self.dropped.push(self.owner);
+        // It knows nothing of the channel any more; a snapshot of it is a snapshot of nothing.
+        self.both[self.owner].data = Data::default();
         (self.moving, self.owner) = (false, 1 - self.owner);
         true
     }

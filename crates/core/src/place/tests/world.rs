@@ -309,12 +309,16 @@ impl World {
         true
     }
 
-    /// Only where it is true: there is one master, and the node talks to it.
+    /// Only where it is true: there is one master, and the node talks and listens to it.
     fn confirm(&mut self, n: usize) -> bool {
         let masters = self.servers.both.iter().filter(|server| server.master).count();
         let right = match self.servers.cluster {
             true => !self.servers.moving,
-            false => masters == 1 && self.nodes[n].hands.is_some_and(|s| self.servers.both[s].master),
+            false => {
+                let node = &self.nodes[n];
+                let same = node.ears.is_none() || node.ears == node.hands;
+                masters == 1 && same && node.hands.is_some_and(|s| self.servers.both[s].master)
+            }
         };
         if !right || !std::mem::take(&mut self.nodes[n].seeking) {
             return false;
@@ -340,7 +344,11 @@ impl World {
         let (Some(place), None) = (&self.nodes[n].place, self.rules.off) else { return };
         if let Some(at) = place.at {
             assert!(place.sent.lowest() >= at.offset, "somebody is behind the place");
-            assert_eq!(place.tail.behind(at.offset).map_or(0, Iterator::count), 0, "the tail ends at the place");
+            assert_eq!(
+                place.tail.behind(at.offset).map_or(0, Iterator::count),
+                0,
+                "the tail ends at the place"
+            );
         }
     }
 
@@ -656,10 +664,8 @@ impl World {
                 }
                 let place = self.nodes[n].place.as_ref();
                 // A cold place that nobody waits for stays cold.
-                busy |= place.is_some_and(|place| match place.phase() {
-                    Phase::Even => false,
-                    Phase::Cold => place.deadline_ms().is_some(),
-                    Phase::Reading | Phase::Behind => true,
+                busy |= place.is_some_and(|place| {
+                    place.deadline_ms().is_some() || matches!(place.phase(), Phase::Reading | Phase::Behind)
                 });
             }
             for c in 0..self.clients.len() {
