@@ -1,4 +1,4 @@
-//! What Tidegate decides: names, positions, who may do what, sessions, the hub, outboxes.
+//! What Tidegate decides: names, positions, who may do what, sessions, the hub, outboxes, places.
 //!
 //! Requests reach it as values and leave it as values. It must not know sockets, clocks, wire
 //! formats or brokers: time is passed in, bytes are opaque, and what needs the outside is asked

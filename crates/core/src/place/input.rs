@@ -1,6 +1,7 @@
 //! What reaches a place.
 
-use crate::{Epoch, Event, Position};
+use super::Answer;
+use crate::{Event, Position};
 
 /// The time of a step, and a random number for its jitter. Both are the shell's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,26 +46,6 @@ pub enum Cause {
     Check,
     /// The answer to a subscriber did not fit the place.
     Subscriber,
-}
-
-/// What a read found: the answer of the library's `read`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The epoch of the channel's top.
-    pub epoch: Epoch,
-    /// The last offset given.
-    pub offset: u64,
-    /// The reader goes on behind this offset.
-    pub start: u64,
-    /// Where the reader's epoch ended; none if nobody knows. Of the reader's epoch nothing above
-    /// survives.
-    pub end: Option<u64>,
-    /// What lies between the reader's position and `start` cannot be had.
-    pub lost: bool,
-    /// The reader is ahead of a history that nobody has numbered since a failover.
-    pub ahead: bool,
-    /// The events behind `start`, without a hole; fewer than up to `offset` where the page ends.
-    pub events: Vec<Event>,
 }
 
 /// Why a read found nothing.

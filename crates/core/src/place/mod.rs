@@ -5,6 +5,7 @@
 //! a subscription only where it is itself. The rules, and what each is there for, are in the
 //! model of its tests. It must not know sockets, clocks, Redis or what a subscription is.
 
+mod answer;
 mod bounds;
 mod effect;
 mod held;
@@ -14,13 +15,15 @@ mod repair;
 mod rule;
 mod sent;
 mod tail;
+mod welcome;
 
 use crate::{Event, Position};
 
+pub use answer::Answer;
 pub use bounds::Bounds;
 pub use effect::{Each, Effect, Effects, GapReason, Refused, Word};
 use held::Held;
-pub use input::{Answer, Cause, Failure, Input, Now, ReadId, Since};
+pub use input::{Cause, Failure, Input, Now, ReadId, Since};
 use newcomers::Newcomers;
 use repair::Repair;
 pub(crate) use rule::{Rule, Rules};

@@ -3,12 +3,11 @@
 //! One read is in flight at most. Messages wait behind it and are looked at again when it has reached
 //! the top. What else could be missing meanwhile makes it read once more.
 
+use super::answer::{number, word};
 use super::effect::at;
 use super::held::Held;
-use super::{
-    Answer, Cause, Effect, Failure, GapReason, Judged, Place, ReadId, Refused, Rule, Since, Turn, Word,
-};
-use crate::{Epoch, Event, Position};
+use super::{Answer, Cause, Effect, Failure, Judged, Place, ReadId, Refused, Rule, Since, Turn, Word};
+use crate::{Event, Position};
 
 /// A failed read is done again after 1, 2, 4, 8, then always 16 times `Bounds::retry_ms`.
 const LONGEST_RETRY: u32 = 4;
@@ -183,7 +182,7 @@ impl<S: Copy + PartialEq> Place<S> {
             self.tail.name(epoch);
         }
         self.at = Some(at(epoch, start));
-        number(&mut events, epoch);
+        number(&mut events, epoch, start);
         self.pass(events, turn);
         if new && !lost && !first {
             let last = self.at.map_or(start, |place| place.offset);
@@ -306,65 +305,5 @@ impl<S> Turn<'_, S> {
     pub(super) fn after(&self, failed: u32) -> u64 {
         let wait = self.bounds.retry_ms.max(1) << failed.min(LONGEST_RETRY);
         self.now.ms + wait / 2 + u64::from(self.now.dice) % (wait / 2 + 1)
-    }
-}
-
-impl Answer {
-    /// It comes from a history that does not know where the reader was, whatever it says.
-    pub(super) fn forget_reader(&mut self) {
-        (self.lost, self.end, self.ahead) = (true, None, false);
-    }
-
-    /// Whether it can be true for somebody who asked from `since`. One that cannot counts as no answer:
-    /// what it would do to the place cannot be undone.
-    pub(super) fn is_sound(&self, since: Option<Position>) -> bool {
-        let from = since.is_none_or(|since| match since.epoch == self.epoch && !self.ahead && !self.lost {
-            true => self.start == since.offset,
-            false => self.lost || self.start <= since.offset,
-        });
-        let last = self.start.checked_add(self.events.len() as u64);
-        let numbers = self.events.iter().zip(1..).all(|(event, nth)| {
-            event.position.is_none_or(|position| Some(position.offset) == self.start.checked_add(nth))
-        });
-        let reached = if self.ahead {
-            self.events.is_empty() && self.offset < self.start
-        } else {
-            // A page of nothing would be asked for for ever.
-            last.is_some_and(|last| last <= self.offset)
-                && (self.start == self.offset || last > Some(self.start))
-        };
-        from && numbers && reached && self.offset < u64::MAX
-    }
-}
-
-/// Events of an answer, under the epoch they are told in.
-pub(super) fn number(events: &mut [Event], epoch: Epoch) {
-    for event in events {
-        if let Some(position) = &mut event.position {
-            position.epoch = epoch;
-        }
-    }
-}
-
-/// What a subscription that was sent up to `sent` is told, and up to where it was sent then.
-fn word(
-    sent: u64,
-    new: bool,
-    epoch: Epoch,
-    start: u64,
-    end: Option<u64>,
-    lost: bool,
-    own: bool,
-) -> (Option<Word>, u64) {
-    let mine = end.filter(|_| own).map(|end| sent.min(end));
-    match mine {
-        _ if !lost => {
-            let offset = mine.unwrap_or(start);
-            (Some(Word::Position(at(epoch, offset))), offset)
-        }
-        // It has what the place could not get.
-        Some(mine) if mine >= start && new => (Some(Word::Position(at(epoch, mine))), mine),
-        Some(mine) if mine >= start => (None, sent),
-        _ => (Some(Word::Gap(at(epoch, start), GapReason::Lost)), start),
     }
 }

@@ -2,24 +2,28 @@
 //!
 //! A failing run prints its seed, and the shortest trace that it could be cut down to.
 
+#![allow(clippy::print_stderr)] // what was met, and what each control found, is there to be read
+
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use super::servers::{Hole, Key};
 use super::world::{Action, Tally, World};
 use crate::place::{Bounds, Rule};
 
-/// `TIDEGATE_SEEDS` sets another number, `TIDEGATE_SEED` the first.
-const SEEDS: u64 = 6000;
-/// What a switched off rule gets: the rarest (a bare position told too late) takes thousands.
+/// Schedules in a short run and in a full one. `TIDEGATE_SEEDS` sets another number, `TIDEGATE_SEED`
+/// the first.
+const SEEDS: [u64; 2] = [20_000, 500_000];
+/// What a switched off rule gets at most: the rarest takes tens of thousands.
 const CONTROL_SEEDS: u64 = 300_000;
 
-const START: [Action; 6] = [
+const START: [Action; 8] = [
     Action::Connect(0, 0),
     Action::Connect(1, 0),
     Action::Publish(0, 0),
     Action::Replicate,
     Action::Join(0, 0),
+    Action::Serve(0),
+    Action::Answer(0),
     Action::Handle(0),
 ];
 
@@ -44,8 +48,8 @@ impl Dice {
     }
 }
 
-/// Everything that may happen, with how often (in tenths).
-fn menu(cluster: bool) -> Vec<(u64, Action)> {
+/// Everything that may happen, with how often (in tenths); what flows, `flow` times as often.
+fn menu(cluster: bool, flow: u64) -> Vec<(u64, Action)> {
     let mut menu = Vec::new();
     for s in 0..2 {
         menu.extend([0, 0, 1].map(|key| (60, Action::Publish(s, key))));
@@ -62,16 +66,20 @@ fn menu(cluster: bool) -> Vec<(u64, Action)> {
     }
     for n in 0..2 {
         menu.extend([
-            (80, Action::Hear(n)),
+            (80 * flow, Action::Hear(n)),
             (20, Action::Lose(n)),
             (10, Action::Cut(n)),
             (7, Action::Crash(n)),
         ]);
-        menu.extend([(30, Action::Check(n)), (120, Action::Serve(n)), (120, Action::Answer(n))]);
+        menu.extend([
+            (30, Action::Check(n)),
+            (120 * flow, Action::Serve(n)),
+            (120 * flow, Action::Answer(n)),
+        ]);
         menu.extend([(5, Action::Fail(n)), (20, Action::Confirm(n))]);
     }
     for c in 0..2 {
-        menu.extend([(120, Action::Handle(c)), (20, Action::Leave(c)), (7, Action::Overflow(c))]);
+        menu.extend([(120 * flow, Action::Handle(c)), (20, Action::Leave(c)), (7, Action::Overflow(c))]);
         menu.extend((0..2).flat_map(|n| [(40, Action::Join(c, n)), (10, Action::JoinLast(c, n))]));
     }
     menu.push((15, Action::Tick));
@@ -95,7 +103,8 @@ struct Schedule {
 fn schedule(seed: u64) -> Schedule {
     let mut dice = Dice(seed);
     let cluster = dice.below(4) == 0;
-    let menu = menu(cluster);
+    // In a calm world clients get far; in a rough one faults meet.
+    let menu = menu(cluster, dice.one(&[1, 3]));
     let whole: u64 = menu.iter().map(|(weight, _)| weight).sum();
     let steps = dice.one(&[15, 30, 60, 120, 240]);
     let start = if dice.below(4) == 0 { &START[..2] } else { &START[..] };
@@ -153,14 +162,17 @@ fn shrink(off: Option<Hole>, mut schedule: Schedule, letter: char) -> (String, V
     (broken.get(&letter).cloned().unwrap_or_default(), done)
 }
 
+fn full() -> bool {
+    std::env::var("TIDEGATE_TEST_LENGTH").is_ok_and(|length| length == "full")
+}
+
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 #[test]
 fn nothing_that_may_happen_breaks_an_invariant() {
-    let (first, seeds) = (number("TIDEGATE_SEED", 1), number("TIDEGATE_SEEDS", SEEDS));
-    let began = Instant::now();
+    let (first, seeds) = (number("TIDEGATE_SEED", 1), number("TIDEGATE_SEEDS", SEEDS[usize::from(full())]));
     let mut all = Tally::default();
     for seed in first..first + seeds {
         let (broken, _, tally) = run(None, &schedule(seed));
@@ -174,9 +186,9 @@ fn nothing_that_may_happen_breaks_an_invariant() {
         }
         all.add(tally);
     }
-    eprintln!("{seeds} schedules from seed {first} in {:?}: every invariant holds; {all:?}", began.elapsed());
+    eprintln!("{seeds} schedules from seed {first}: every invariant holds; {all:?}");
     // A model that meets nothing proves nothing.
-    if seeds >= SEEDS {
+    if seeds >= SEEDS[0] {
         let met = [all.positions, all.gaps, all.repairs, all.pages, all.resumed, all.behind, all.confirmed];
         assert!(met.iter().all(|count| *count > seeds / 20), "{all:?}");
     }
@@ -204,7 +216,6 @@ fn each_rule_switched_off_breaks_an_invariant() {
     ];
     let mut silent = Vec::new();
     for hole in holes {
-        let began = Instant::now();
         let found = (1..=number("TIDEGATE_CONTROLS", CONTROL_SEEDS)).find_map(|seed| {
             let broken = run(Some(hole), &schedule(seed)).0;
             broken.into_keys().find(|letter| *letter != 'w').map(|letter| (seed, letter))
@@ -213,11 +224,9 @@ fn each_rule_switched_off_breaks_an_invariant() {
             None => silent.push(hole),
             Some((seed, letter)) => {
                 let (text, trace) = shrink(Some(hole), schedule(seed), letter);
-                let took = began.elapsed();
-                eprintln!("without {hole:?}, seed {seed} breaks ({letter}) {text} ({took:?})\n    {trace:?}");
+                eprintln!("without {hole:?}, seed {seed} breaks ({letter}) {text}\n    {trace:?}");
             }
         }
-        assert!(began.elapsed() < Duration::from_secs(600));
     }
     assert!(silent.is_empty(), "switched off, and nothing broke: {silent:?}");
 }

@@ -266,6 +266,8 @@ fn an_answer_that_cannot_be_true_changes_nothing() {
         Answer { offset: 6, ..answer(A, 5, 7) },
         Answer { offset: u64::MAX, start: u64::MAX, lost: true, events: vec![], ..answer(A, 5, 5) },
         Answer { ahead: true, ..answer(A, 5, 5) },
+        Answer { ahead: true, events: vec![], ..answer(B, 5, 4) }, // nobody can be ahead in an epoch it is not in
+        Answer { lost: true, ahead: true, start: 6, ..answer(A, 5, 5) },
         answer(A, 4, 4), // behind, and neither lost nor ahead
     ];
     for answer in wrong {

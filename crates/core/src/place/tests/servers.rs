@@ -97,6 +97,9 @@ pub(super) enum Key {
     Ids,
 }
 
+/// A history, and how much of it.
+type Prefix = (Rc<Vec<u32>>, usize);
+
 #[derive(Debug)]
 pub(super) struct Servers {
     pub(super) off: Option<Hole>,
@@ -109,7 +112,7 @@ pub(super) struct Servers {
     /// What a name was given to, first.
     pub(super) names: HashMap<(Epoch, u64), u32>,
     /// The history up to a position.
-    pub(super) prefixes: HashMap<(Epoch, u64), (Rc<Vec<u32>>, usize)>,
+    pub(super) prefixes: HashMap<(Epoch, u64), Prefix>,
     /// Messages that pub/sub carries now: server, message.
     pub(super) sent: Vec<(usize, Entry)>,
     /// Servers whose connections broke.
