@@ -143,6 +143,19 @@ fn whoever_is_ahead_of_the_node_hears_only_what_is_new_to_it() {
 }
 
 #[test]
+fn a_position_may_be_as_large_as_it_likes() {
+    let mut script = with_tail();
+    for offset in [u64::MAX, u64::MAX - 1] {
+        script.subscribe(2, Since::At(at(A, offset)));
+        let ahead = Answer { start: offset, ahead: true, ..answer(A, 9, 9) };
+        assert_eq!(script.answer(ahead), [subscribed(2, at(A, offset), Some(true), vec![])]);
+        script.step(Input::Unsubscribe(2));
+    }
+    script.hear(event(A, u64::MAX));
+    assert_eq!(script.asked(), [Since::At(at(A, 9))]);
+}
+
+#[test]
 fn a_long_gap_is_told_in_pages_and_hears_nothing_else_before_it_ends_at_the_place() {
     let mut script = with_tail();
     script.bounds.page_events = 3;

@@ -659,8 +659,13 @@ impl World {
         for round in 0.. {
             let mut busy = false;
             for n in 0..self.nodes.len() {
+                let mut steps = 0;
                 while self.serve(n, false) || self.answer(n) || self.confirm(n) || self.hear(n) {
                     busy = true;
+                    steps += 1;
+                    if steps > 10_000 {
+                        return self.servers.broke('h', format!("node {n} reads for ever"));
+                    }
                 }
                 let place = self.nodes[n].place.as_ref();
                 // A cold place that nobody waits for stays cold.
