@@ -235,6 +235,13 @@ fn where_the_topology_stands_by_the_older_server_the_later_position_is_lost() {
     assert_eq!(script.answer(old()), [Seek]);
     script.step(Input::Confirmed);
     assert_eq!(script.answer(old()), [subscribed(2, at(A, 9), Some(false), vec![])]);
+
+    // A word for one server is not a word for the next.
+    script.subscribe(3, Since::At(at(B, 12)));
+    script.answer(old());
+    script.step(Input::Confirmed);
+    script.step(Input::Missed(Cause::Moved));
+    assert_eq!(script.answer(old()), [Seek]);
 }
 
 #[test]
