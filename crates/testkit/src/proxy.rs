@@ -4,6 +4,7 @@
 //! a test may block while it goes on; it ends with its value, and all its links with it.
 
 mod pump;
+mod pushes;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -32,6 +33,9 @@ pub enum Fault {
     /// They are taken and forgotten, while TCP looks healthy. A stream has no holes: a way that has swallowed once stays
     /// deaf until its connection ends, whatever rule comes later.
     Swallow(Way),
+    /// The pushes of RESP3 are taken and forgotten, answers pass: a feed that is deaf, while PING says that all is well. Holds
+    /// while the rule does, for pushes that begin under it.
+    SwallowPushes,
     /// Each piece (at most 64 KiB) waits so long before it is passed on.
     Delay(Duration),
     /// Of a hundred pieces on their way to the client so many are lost, each with its connection (RST): the server has
@@ -78,6 +82,8 @@ pub struct Counts {
     pub to_client: u64,
     /// Bytes swallowed.
     pub swallowed: u64,
+    /// Of these, whole pushes.
+    pub swallowed_pushes: u64,
     /// Links that ended with a lost reply.
     pub lost_replies: u64,
 }
@@ -119,6 +125,7 @@ struct Shared {
     /// To the server, to the client.
     passed: [AtomicU64; 2],
     swallowed: AtomicU64,
+    swallowed_pushes: AtomicU64,
     lost_replies: AtomicU64,
 }
 
@@ -167,6 +174,7 @@ impl Proxy {
             unreachable: AtomicU64::new(0),
             passed: Default::default(),
             swallowed: AtomicU64::new(0),
+            swallowed_pushes: AtomicU64::new(0),
             lost_replies: AtomicU64::new(0),
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -250,6 +258,7 @@ impl Proxy {
             to_server: count(&self.shared.passed[0]),
             to_client: count(&self.shared.passed[1]),
             swallowed: count(&self.shared.swallowed),
+            swallowed_pushes: count(&self.shared.swallowed_pushes),
             lost_replies: count(&self.shared.lost_replies),
         }
     }

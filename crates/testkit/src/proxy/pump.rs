@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::{sleep, timeout};
 
+use super::pushes::Pushes;
 use super::{Cut, Fault, Link, Shared, Way};
 
 /// The longest piece.
@@ -62,6 +63,7 @@ async fn one_way(shared: &Shared, link: &Link, way: Way, mut from: ReadHalf<'_>,
     let at = usize::from(way == Way::ToClient);
     let mut orders = shared.orders.subscribe();
     let mut dice = None;
+    let mut pushes = Pushes::default();
     let mut buffer = vec![0; PIECE];
     loop {
         // An end with an error is an end.
@@ -94,16 +96,27 @@ async fn one_way(shared: &Shared, link: &Link, way: Way, mut from: ReadHalf<'_>,
             }
             _ => {}
         }
+        let whole;
+        let piece = match way {
+            Way::ToClient => {
+                let before = pushes.lost();
+                whole = pushes.pass(piece, fault == Fault::SwallowPushes);
+                shared.swallowed_pushes.fetch_add(pushes.lost() - before, Ordering::Relaxed);
+                shared.swallowed.fetch_add((count - whole.len()) as u64, Ordering::Relaxed);
+                &whole[..]
+            }
+            _ => piece,
+        };
         if link.deaf[at].load(Ordering::Relaxed) {
             if count == 0 {
                 return; // the other end does not learn of it
             }
-            shared.swallowed.fetch_add(count as u64, Ordering::Relaxed);
+            shared.swallowed.fetch_add(piece.len() as u64, Ordering::Relaxed);
         } else if count == 0 {
             let _ = to.shutdown().await;
             return;
         } else if to.write_all(piece).await.is_ok() {
-            shared.passed[at].fetch_add(count as u64, Ordering::Relaxed);
+            shared.passed[at].fetch_add(piece.len() as u64, Ordering::Relaxed);
         } else {
             // Nobody is there any more; whoever speaks learns of it from the other way, unless that is deaf.
             link.deaf[at].store(true, Ordering::Relaxed);

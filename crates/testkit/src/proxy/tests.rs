@@ -285,3 +285,28 @@ fn its_links_end_with_it() {
     assert!(matches!(client.hear().as_deref(), Ok("") | Err(_)));
     TcpStream::connect(("127.0.0.1", port)).expect_err("nobody listens");
 }
+
+#[test]
+fn a_feed_can_be_deaf_while_its_answers_pass() {
+    let redis = crate::RedisServer::start().expect("redis");
+    let proxy = Proxy::start(redis.port());
+    let mut listener = Client::dial(&proxy);
+    let mut lines = |request: &str, last: &str| {
+        listener.say(request);
+        std::iter::from_fn(|| listener.hear().ok())
+            .map_while(|line| (line.trim() != last).then_some(line))
+            .count()
+    };
+    lines("HELLO 3", "modules");
+    lines("SUBSCRIBE a", ":1");
+    let publish = || redis.cli(&["PUBLISH", "a", "x"]).expect("published").trim().to_owned();
+    assert_eq!(publish(), "1");
+    assert!(lines("PING", "+PONG") >= 7, "the message is before the answer");
+    proxy.set(feed, Fault::SwallowPushes);
+    assert_eq!((publish(), publish()), ("1".to_owned(), "1".to_owned()));
+    assert_eq!(lines("PING", "+PONG"), 0, "nothing but the answer");
+    assert_eq!(proxy.counts().swallowed_pushes, 2);
+    proxy.heal();
+    assert_eq!(publish(), "1");
+    assert_eq!(lines("PING", "+PONG"), 7, "it hears again, and no byte is out of place");
+}
