@@ -7,11 +7,12 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use parking_lot::Mutex;
 use tidegate_core::{ChannelName, Event};
 use tokio::sync::Notify;
 
-use crate::{News, Shard};
+use crate::{GapCause, News, Shard};
 
 /// Room kept when a queue runs empty; what a flood took beyond it is given back.
 const KEPT: usize = 4096;
@@ -76,8 +77,8 @@ impl EventQueue {
         let was_empty = inner.entries.is_empty();
         let pushed = match news {
             News::Event(channel, event) => inner.push_event(channel, event, &self.limits),
-            News::Gap(channel) => {
-                inner.push_gap(channel);
+            News::Gap(channel, cause) => {
+                inner.push_gap(channel, cause);
                 Ok(())
             }
             News::Up(shard) => {
@@ -122,7 +123,7 @@ impl EventQueue {
                     inner.events -= 1;
                     inner.bytes -= weight(channel, event);
                 }
-                News::Gap(channel) => {
+                News::Gap(channel, _) => {
                     let number = inner.taken - 1;
                     if inner.gaps.get(channel) == Some(&number) {
                         inner.gaps.remove(channel);
@@ -148,7 +149,7 @@ impl Inner {
         let weight = weight(&channel, &event);
         if self.events >= limits.events || self.bytes + weight > limits.bytes {
             self.dropped += 1;
-            self.push_gap(channel);
+            self.push_gap(channel, GapCause::Overflowed);
             return Err(QueueFull);
         }
         if !self.gaps.is_empty() {
@@ -160,11 +161,19 @@ impl Inner {
         Ok(())
     }
 
-    fn push_gap(&mut self, channel: ChannelName) {
+    fn push_gap(&mut self, channel: ChannelName, cause: GapCause) {
         let number = self.taken + self.entries.len() as u64;
-        if let hashbrown::hash_map::Entry::Vacant(vacant) = self.gaps.entry(channel) {
-            self.entries.push_back(News::Gap(vacant.key().clone()));
-            vacant.insert(number);
+        match self.gaps.entry(channel) {
+            Entry::Vacant(vacant) => {
+                self.entries.push_back(News::Gap(vacant.key().clone(), cause));
+                vacant.insert(number);
+            }
+            Entry::Occupied(known) => {
+                let at = (known.get() - self.taken) as usize; // what was taken is not known any more
+                if let Some(News::Gap(_, told)) = self.entries.get_mut(at) {
+                    *told = cause.max(*told);
+                }
+            }
         }
     }
 

@@ -63,6 +63,8 @@ pub struct Durable {
     pub key: Option<Arc<str>>,
     /// Who publishes; at most 255 bytes.
     pub from: Option<Arc<str>>,
+    /// Whether the publisher waits for a replica to have it, too. Memory has none, and takes no notice.
+    pub replicated: bool,
 }
 
 /// What became of an event.

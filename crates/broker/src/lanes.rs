@@ -12,7 +12,7 @@ use tidegate_core::{ChannelName, Event};
 
 use crate::counters::Counters;
 use crate::log_pace::LogPace;
-use crate::{EventQueue, News, Shard};
+use crate::{EventQueue, GapCause, News, Shard};
 
 /// A broker's way to the relay.
 #[derive(Debug)]
@@ -41,10 +41,10 @@ impl Lanes {
         }
     }
 
-    /// Tells a channel's lane that events may have been lost.
-    pub(crate) fn gap(&self, channel: ChannelName) {
+    /// Tells a channel's lane that it went to another shard.
+    pub(crate) fn moved(&self, channel: ChannelName) {
         let queue = self.queue(&channel);
-        let _always_fits = queue.push(News::Gap(channel));
+        let _always_fits = queue.push(News::Gap(channel, GapCause::Moved));
     }
 
     /// Tells every lane that the shard is heard.
@@ -61,10 +61,15 @@ impl Lanes {
         }
     }
 
-    fn queue(&self, channel: &ChannelName) -> &EventQueue {
-        match &self.queues[..] {
-            [only] => only,
-            several => &several[self.hasher.hash_one(channel) as usize % several.len()],
+    /// Which lane gets what happens to a channel, counted from 0 in the order they were given in.
+    pub(crate) fn lane_of(&self, channel: &ChannelName) -> usize {
+        match self.queues.len() {
+            1 => 0,
+            several => self.hasher.hash_one(channel) as usize % several,
         }
+    }
+
+    fn queue(&self, channel: &ChannelName) -> &EventQueue {
+        &self.queues[self.lane_of(channel)]
     }
 }

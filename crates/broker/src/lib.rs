@@ -24,7 +24,7 @@ pub use history::{
 };
 pub use log_pace::LogPace;
 pub use memory::MemoryBroker;
-pub use news::{News, Shard};
+pub use news::{GapCause, News, Shard};
 pub use redis::RedisBroker;
 pub use tidegate_redis::{Prefix, SentinelTopology, Settings as RedisSettings, Topology};
 

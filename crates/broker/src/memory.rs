@@ -61,6 +61,16 @@ impl MemoryBroker {
         &self.counters
     }
 
+    /// Which of the lanes it was made with gets what happens to a channel.
+    pub fn lane_of(&self, channel: &ChannelName) -> usize {
+        self.lanes.lane_of(channel)
+    }
+
+    /// Which shard serves a channel: there is one.
+    pub fn shard_of(&self, _channel: &ChannelName) -> Option<Shard> {
+        Some(Shard(0))
+    }
+
     /// Up to `limit` channels that somebody is subscribed to, in no order.
     pub fn occupied_channels(&self, limit: usize) -> Vec<ChannelName> {
         let state = self.state.lock();

@@ -17,7 +17,7 @@ use tidegate_redis::{Keys, RedisError, Servers, Settings};
 use crate::counters::Counters;
 use crate::history::HistorySettings;
 use crate::lanes::Lanes;
-use crate::{Broker, BrokerError, EventQueue};
+use crate::{Broker, BrokerError, EventQueue, Shard};
 use ears::Ears;
 
 /// Moves events between nodes through Redis: a standalone server, a master with its Sentinels, a Cluster.
@@ -27,6 +27,7 @@ pub struct RedisBroker {
     prefix: String,
     has_library: bool,
     servers: Servers<Ears>,
+    lanes: Arc<Lanes>,
     counters: Arc<Counters>,
 }
 
@@ -73,7 +74,7 @@ impl RedisBroker {
         let keys = Keys::new(&settings.prefix);
         let counters = Arc::new(Counters::default());
         let lanes = Arc::new(Lanes::new(lanes, Arc::clone(&counters)));
-        let ears = Ears::new(keys.clone(), lanes, max_event_bytes, Arc::clone(&counters));
+        let ears = Ears::new(keys.clone(), Arc::clone(&lanes), max_event_bytes, Arc::clone(&counters));
         let library = history.map(|history| library::library(&settings.prefix, history));
         let library = library.map(|library| (library, Arc::clone(&counters.other_libraries)));
         Ok(Self {
@@ -81,6 +82,7 @@ impl RedisBroker {
             prefix: settings.prefix.as_str().to_owned(),
             has_library: library.is_some(),
             servers: Servers::start(settings, library, ears)?,
+            lanes,
             counters,
         })
     }
@@ -94,6 +96,16 @@ impl RedisBroker {
     /// one shard may be away while the others serve.
     pub fn hears(&self, channel: &ChannelName) -> bool {
         self.servers.hears(&self.keys.channel(channel.as_str()))
+    }
+
+    /// Which of the lanes it was started with gets what happens to a channel.
+    pub fn lane_of(&self, channel: &ChannelName) -> usize {
+        self.lanes.lane_of(channel)
+    }
+
+    /// Which shard serves a channel now, as far as is known: none while its slot is nobody's.
+    pub fn shard_of(&self, channel: &ChannelName) -> Option<Shard> {
+        self.servers.shard_of(&self.keys.channel(channel.as_str())).map(Shard)
     }
 
     /// Up to `limit` channels that somebody on any node is subscribed to, in no order. For people

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use support::cluster::{Cluster, MAX_EVENT};
 use support::{PATIENCE, event, name, names};
-use tidegate_broker::{Broker, News, QueueLimits};
+use tidegate_broker::{Broker, GapCause, News, QueueLimits, Shard};
 use tidegate_core::{ChannelName, Event, Payload};
 use tidegate_protocol::Envelope;
 use tidegate_testkit::eventually_async;
@@ -190,7 +190,7 @@ async fn who_published_and_when_arrives(cluster: impl Cluster) {
     }
 }
 
-async fn a_channel_keeps_to_one_lane(cluster: impl Cluster) {
+async fn a_channel_keeps_to_one_lane<C: Cluster>(cluster: C) {
     let node = cluster.node_with(2, QueueLimits::default()).await;
     let channels: Vec<String> = (0..64).map(|n| format!("c{n}")).collect();
     let all: Vec<&str> = channels.iter().map(String::as_str).collect();
@@ -205,6 +205,9 @@ async fn a_channel_keeps_to_one_lane(cluster: impl Cluster) {
             news = node.next_on(1) => (1, news),
         };
         let News::Event(channel, event) = news else { panic!("{news:?}") };
+        let (said, shard) = C::seat(&node.broker, &channel);
+        assert_eq!(said, lane, "the lane of {channel} is known beforehand");
+        assert!(shard.is_some_and(|Shard(number)| usize::from(number) < cluster.shards()), "{shard:?}");
         heard[lane].entry(channel).or_default().push(event.payload.text().expect("text").to_owned());
     }
     let expected: Vec<String> = (0..20).map(|round| round.to_string()).collect();
@@ -225,8 +228,8 @@ async fn lost_events_leave_one_gap_where_they_were(cluster: impl Cluster) {
     let expected: Vec<String> = (0..100).map(|n| format!("a {n}")).collect();
     assert_eq!(node.hear(100).await, expected);
     node.publish([("a", "151".into()), ("d", "1".into())]).await;
-    assert_eq!(node.next().await, News::Gap(name("a")));
-    assert_eq!(node.next().await, News::Gap(name("d")));
+    assert_eq!(node.next().await, News::Gap(name("a"), GapCause::Overflowed));
+    assert_eq!(node.next().await, News::Gap(name("d"), GapCause::Overflowed));
     assert_eq!(node.hear(2).await, ["a 151", "d 1"]);
     assert_eq!(node.lanes[0].dropped(), 52);
 }

@@ -42,7 +42,7 @@ conformance! {
 }
 
 fn durable(channel: &str, payload: impl Into<Bytes>) -> Durable {
-    Durable { channel: name(channel), payload: payload.into(), key: None, from: None }
+    Durable { channel: name(channel), payload: payload.into(), key: None, from: None, replicated: false }
 }
 
 fn keyed(channel: &str, key: &str, payload: &str) -> Durable {

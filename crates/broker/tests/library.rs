@@ -37,7 +37,7 @@ async fn start(server: &RedisServer) -> RedisNode {
 }
 
 fn durable(channel: &str, payload: impl Into<Bytes>) -> Durable {
-    Durable { channel: name(channel), payload: payload.into(), key: None, from: None }
+    Durable { channel: name(channel), payload: payload.into(), key: None, from: None, replicated: false }
 }
 
 async fn append(node: &RedisNode, event: Durable) -> Result<Appended, HistoryError> {

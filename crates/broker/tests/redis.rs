@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use support::{Node, PATIENCE, event, name, names};
 use tidegate_broker::{
-    Broker, BrokerError, EventQueue, News, QueueLimits, RedisBroker, RedisSettings, Shard,
+    Broker, BrokerError, EventQueue, GapCause, News, QueueLimits, RedisBroker, RedisSettings, Shard,
 };
 use tidegate_protocol::Envelope;
 use tidegate_testkit::proxy::{Fault, Proxy, all};
@@ -357,7 +357,7 @@ async fn a_flood_that_nobody_takes_is_bounded_and_leaves_a_gap() {
     assert!(grown < 64 << 20, "grew by {} MiB", grown >> 20);
     assert_eq!(node.broker.counters().queue_full.load(Ordering::Relaxed) as usize, EVENTS - fit);
     assert_eq!(node.hear(fit).await.len(), fit);
-    assert_eq!(node.next().await, News::Gap(name("chat:42")));
+    assert_eq!(node.next().await, News::Gap(name("chat:42"), GapCause::Overflowed));
     publish_bytes(&mut redis, b"after").await;
     assert_eq!(node.hear(1).await, ["chat:42 after"]);
     drop(node);

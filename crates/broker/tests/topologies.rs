@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use redis::{AsyncConnectionConfig, Client, ProtocolVersion, PushInfo, PushKind, Value};
 use support::{Node, event, name};
 use tidegate_broker::{
-    Broker, BrokerError, EventQueue, News, QueueLimits, RedisBroker, RedisSettings, SentinelTopology, Shard,
-    Topology,
+    Broker, BrokerError, EventQueue, GapCause, News, QueueLimits, RedisBroker, RedisSettings,
+    SentinelTopology, Shard, Topology,
 };
 use tidegate_testkit::{MASTER, RedisCluster, RedisServer, SentinelSet, eventually_async, say};
 
@@ -287,7 +287,7 @@ async fn a_cluster_that_loses_a_master_is_served_again() {
     while count < all.len() {
         match node.next().await {
             News::Event(_, event) if event.payload.bytes() == b"once more".as_slice() => count += 1,
-            News::Event(..) | News::Gap(_) | News::Up(_) => {}
+            News::Event(..) | News::Gap(..) | News::Up(_) => {}
             News::Down(shard) => panic!("{shard:?} is down"),
         }
     }
@@ -395,12 +395,16 @@ async fn a_channel_whose_slot_moves_is_heard_at_its_new_owner() {
     assert_eq!(node.hear(1).await, ["moving before"]);
     assert_eq!(naive.heard.recv().await.as_deref(), Some("before"));
 
+    let mut before = node.broker.shard_of(&name("moving")).expect("an owner");
     for round in 1..=3 {
         let to = (from + round) % 3;
         let moved = Instant::now();
         cluster.move_slot(slot, to).expect("moved");
         let gap = next_of_channels(&node).await;
-        assert_eq!(gap, News::Gap(name("moving")), "what may be lost is said, for this channel only");
+        let expected = News::Gap(name("moving"), GapCause::Moved);
+        assert_eq!(gap, expected, "what may be lost is said, for this channel only");
+        assert_ne!(node.broker.shard_of(&name("moving")), Some(before), "commands go to the new owner");
+        before = node.broker.shard_of(&name("moving")).expect("an owner");
         say(&format!("slot moved: subscribed at the new owner after {:.1?}", moved.elapsed()));
         let text = format!("round {round}");
         publish_until_taken(&node, "moving", &text).await;
@@ -535,7 +539,7 @@ async fn the_documented_rights_are_enough_on_a_cluster() {
     // A slot that moves needs no more.
     let slot = cluster.slot("tg:{a}").expect("a slot");
     cluster.move_slot(slot, (cluster.master_of(slot).expect("an owner") + 1) % 3).expect("moved");
-    assert_eq!(next_of_channels(&node).await, News::Gap(name("a")));
+    assert_eq!(next_of_channels(&node).await, News::Gap(name("a"), GapCause::Moved));
     node.broker.unsubscribe(vec![name("b")]).await;
     publish_until_taken(&node, "a", "y").await;
     assert_eq!(next_of_channels(&node).await, News::Event(name("a"), event("y")));

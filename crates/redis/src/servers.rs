@@ -28,7 +28,7 @@ pub trait FeedSink: Send + Sync + 'static {
     /// A shard is not heard any more, or cannot be published to.
     fn down(&self, shard: u16, why: &RedisError);
     /// A name has moved to another shard; messages may have been lost on the way.
-    fn gap(&self, name: &str);
+    fn moved(&self, name: &str);
     /// There is a shard. It is not up before [`up`](Self::up) says so.
     fn found(&self, shard: u16);
     /// A shard is not part of the Cluster any more. If it was up, it is not.
@@ -141,6 +141,14 @@ impl<S: FeedSink> Servers<S> {
         match &self.reach {
             Reach::One { shard, .. } => shard.is_heard(),
             Reach::Cluster(cluster) => cluster.hears(name),
+        }
+    }
+
+    /// The number of the shard that a name belongs to, as far as is known: none while its slot is nobody's.
+    pub fn shard_of(&self, name: &str) -> Option<u16> {
+        match &self.reach {
+            Reach::One { .. } => Some(0),
+            Reach::Cluster(cluster) => cluster.shard_of(name),
         }
     }
 

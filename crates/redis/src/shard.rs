@@ -145,7 +145,7 @@ mod tests {
         fn down(&self, shard: u16, why: &RedisError) {
             self.0.lock().push(format!("{shard} down: {why}"));
         }
-        fn gap(&self, _: &str) {}
+        fn moved(&self, _: &str) {}
         fn found(&self, _: u16) {}
         fn gone(&self, _: u16) {}
     }

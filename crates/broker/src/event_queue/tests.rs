@@ -20,13 +20,14 @@ fn queue(events: usize) -> EventQueue {
     EventQueue::new(QueueLimits { events, ..QueueLimits::default() })
 }
 
-/// Takes what is ready, written short: `a1` an event, `a!` a gap, `+` up, `-` down.
+/// Takes what is ready, written short: `a1` an event, `a!` a gap, `a~` one that moved, `+` up, `-` down.
 fn take(queue: &EventQueue, most: usize) -> String {
     let mut news = Vec::new();
     queue.take_ready(most, &mut news);
     let short = |news: &News| match news {
         News::Event(channel, event) => format!("{channel}{}", event.payload.text().unwrap()),
-        News::Gap(channel) => format!("{channel}!"),
+        News::Gap(channel, GapCause::Overflowed) => format!("{channel}!"),
+        News::Gap(channel, GapCause::Moved) => format!("{channel}~"),
         News::Up(_) => "+".to_owned(),
         News::Down(_) => "-".to_owned(),
     };
@@ -63,6 +64,25 @@ fn a_taken_gap_does_not_hide_the_next() {
     queue.push(event(A, "6")).unwrap();
     queue.push(event(A, "7")).unwrap_err();
     assert_eq!(take(&queue, 9), "a6 a!");
+}
+
+#[test]
+fn of_gaps_that_are_told_as_one_the_graver_counts() {
+    let queue = queue(1);
+    let moved = || News::Gap(name(A), GapCause::Moved);
+    queue.push(event(B, "1")).unwrap();
+    queue.push(event(A, "1")).unwrap_err();
+    queue.push(News::Up(Shard(0))).unwrap();
+    assert_eq!(take(&queue, 1), "b1");
+    queue.push(moved()).unwrap();
+    assert_eq!(take(&queue, 9), "a~ +");
+    queue.push(moved()).unwrap();
+    queue.push(event(B, "2")).unwrap();
+    queue.push(event(A, "2")).unwrap_err();
+    assert_eq!(take(&queue, 9), "a~ b2");
+    queue.push(event(A, "3")).unwrap();
+    queue.push(event(A, "4")).unwrap_err();
+    assert_eq!(take(&queue, 9), "a3 a!", "another gap");
 }
 
 #[test]

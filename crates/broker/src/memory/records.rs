@@ -111,7 +111,7 @@ impl Records {
     ) -> Result<(Appended, Option<Event>), HistoryError> {
         self.forget(now.at);
         check(&durable, self.settings.max_event_bytes)?;
-        let Durable { channel, payload, key, from } = durable;
+        let Durable { channel, payload, key, from, replicated: _ } = durable; // one memory has no replicas
         let hash = self.hash(&payload);
         if let Some(key) = &key
             && let Some(used) = self.keys.get(&(channel.clone(), Arc::clone(key)))

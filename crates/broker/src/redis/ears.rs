@@ -89,11 +89,11 @@ impl FeedSink for Ears {
         self.lanes.down(Shard(shard));
     }
 
-    fn gap(&self, name: &str) {
+    fn moved(&self, name: &str) {
         if let Some(channel) = self.keys.parse(name.as_bytes())
             && let Ok(channel) = ChannelName::parse_any(channel)
         {
-            self.lanes.gap(channel);
+            self.lanes.moved(channel);
         }
     }
 
@@ -116,7 +116,7 @@ fn counted(counter: &AtomicU64, pace: &LogPace) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{EventQueue, News, QueueLimits};
+    use crate::{EventQueue, GapCause, News, QueueLimits};
     use tidegate_core::{Event, Payload};
     use tidegate_redis::Prefix;
 
@@ -181,13 +181,17 @@ mod tests {
         assert!(ears.counters.is_up(), "what is no part of the Cluster is not missed");
         let known: Vec<_> = ears.counters.shards().into_iter().map(|(shard, _)| shard).collect();
         assert_eq!(known, [Shard(0)]);
-        ears.gap("tg:{a}");
-        ears.gap("other");
+        ears.moved("tg:{a}");
+        ears.moved("other");
         let mut news = Vec::new();
         queue.take(9, &mut news).await;
         // Down again says nothing new.
-        let expected =
-            [News::Up(Shard(0)), News::Down(Shard(4)), News::Down(Shard(5)), News::Gap("a".parse().unwrap())];
+        let expected = [
+            News::Up(Shard(0)),
+            News::Down(Shard(4)),
+            News::Down(Shard(5)),
+            News::Gap("a".parse().unwrap(), GapCause::Moved),
+        ];
         assert_eq!(news, expected);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tidegate_broker::{
     Broker, BrokerError, EventQueue, History, HistoryRules, HistorySettings, LogRules, MemoryBroker,
-    QueueLimits, RedisBroker, RedisSettings, SentinelTopology, Topology,
+    QueueLimits, RedisBroker, RedisSettings, SentinelTopology, Shard, Topology,
 };
 use tidegate_core::ChannelName;
 use tidegate_testkit::{MASTER, RedisCluster, RedisServer, SentinelSet};
@@ -49,6 +49,9 @@ pub(crate) trait Cluster {
 
     async fn occupied(broker: &Self::Broker, limit: usize) -> Result<Vec<ChannelName>, BrokerError>;
 
+    /// The lane and the shard of a channel, as the broker says it.
+    fn seat(broker: &Self::Broker, channel: &ChannelName) -> (usize, Option<Shard>);
+
     /// How many parts of a broker can be up or down.
     fn shards(&self) -> usize {
         1
@@ -79,6 +82,10 @@ impl Cluster for Memory {
 
     async fn occupied(broker: &MemoryBroker, limit: usize) -> Result<Vec<ChannelName>, BrokerError> {
         Ok(broker.occupied_channels(limit))
+    }
+
+    fn seat(broker: &MemoryBroker, channel: &ChannelName) -> (usize, Option<Shard>) {
+        (broker.lane_of(channel), broker.shard_of(channel))
     }
 }
 
@@ -148,5 +155,9 @@ impl<T> Cluster for Redis<T> {
 
     async fn occupied(broker: &RedisBroker, limit: usize) -> Result<Vec<ChannelName>, BrokerError> {
         broker.occupied_channels(limit).await
+    }
+
+    fn seat(broker: &RedisBroker, channel: &ChannelName) -> (usize, Option<Shard>) {
+        (broker.lane_of(channel), broker.shard_of(channel))
     }
 }

@@ -98,7 +98,7 @@ impl Lane {
                         groups[at].1.push(event);
                     }
                 }
-                News::Gap(channel) => {
+                News::Gap(channel, _) => {
                     // Live events have no position to repair from. What the queue dropped it has counted
                     // and said; what a moved slot lost nobody can count.
                     tracing::debug!(%channel, "events of a channel may be missing");

@@ -103,6 +103,11 @@ impl<S: FeedSink> Cluster<S> {
         self.shared.state.lock().owner(name).is_ok_and(|(_, shard)| shard.is_heard())
     }
 
+    /// The shard that holds a name.
+    pub(crate) fn shard_of(&self, name: &str) -> Option<u16> {
+        self.shared.state.lock().table.owner(name)
+    }
+
     /// Ends all tasks and connections and waits for them.
     pub(crate) async fn stop(&self) {
         self.lookout.stop().await;

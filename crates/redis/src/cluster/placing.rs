@@ -72,7 +72,7 @@ impl<S: FeedSink> Shared<S> {
 
     /// Names have arrived at their shard; what was published on the way is not known here.
     async fn placed(&self, group: &Group<S>) {
-        let tell = |name: &str| self.sink.gap(name);
+        let tell = |name: &str| self.sink.moved(name);
         let unwanted = self.state.lock().places.placed(group.number, &group.names, tell);
         if !unwanted.is_empty() {
             self.leave(group.number, unwanted).await;

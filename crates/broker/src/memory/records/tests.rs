@@ -33,6 +33,7 @@ fn publish(records: &mut Records, text: &str, key: Option<&str>, now: Instant) -
         payload: Bytes::copy_from_slice(text.as_bytes()),
         key: key.map(Arc::from),
         from: None,
+        replicated: false,
     };
     records.append(durable, at(now)).unwrap().0
 }
