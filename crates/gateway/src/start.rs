@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_broker::{BrokerError, EventQueue, MemoryBroker, QueueLimits, RedisBroker};
+use tidegate_broker::{BrokerError, EventQueue, QueueLimits};
 use tidegate_core::hub::Hub;
 use tidegate_core::session::Policy;
 use tidegate_metrics::Metrics;
@@ -114,12 +114,8 @@ impl Gateway {
         let queues: Vec<_> =
             (0..checked.workers).map(|_| Arc::new(EventQueue::new(QueueLimits::default()))).collect();
         let broker = match checked.redis.clone() {
-            None => AnyBroker::Memory(MemoryBroker::new(queues.clone())),
-            Some(redis) => AnyBroker::Redis(Box::new(RedisBroker::start(
-                &redis,
-                queues.clone(),
-                checked.limits.event_bytes,
-            )?)),
+            None => AnyBroker::memory(checked.history, queues.clone()),
+            Some(redis) => AnyBroker::redis(&redis, checked.history, queues.clone())?,
         };
         let lanes = LaneMetrics::new(&metrics);
         let (relay, tasks) = Relay::start(Arc::clone(&hub), broker, queues, LINGER, clock.clone(), lanes);

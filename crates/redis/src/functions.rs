@@ -80,8 +80,7 @@ impl Functions {
                     revision = ours.revision,
                     ours = ours.settings,
                     installed = theirs.settings,
-                    "Redis holds the function library with other settings, which stay: \
-                     raise server.settings_revision where the right ones are"
+                    "Redis holds the function library with other settings, which stay"
                 );
                 Ok(())
             }

@@ -27,6 +27,8 @@ pub struct HistoryRules {
     pub position_ttl: Duration,
     /// How long a key guards its event.
     pub dedupe_ttl: Duration,
+    /// Whether a node that publishes waits until a replica has the event.
+    pub replicated: bool,
 }
 
 /// Which events a channel remembers.
@@ -71,6 +73,7 @@ impl Default for HistoryRules {
             history: None,
             position_ttl: Duration::from_secs(30 * 24 * 60 * 60),
             dedupe_ttl: Duration::from_secs(5 * 60),
+            replicated: false,
         }
     }
 }

@@ -1,13 +1,22 @@
 //! The brokers we ship, as one.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tidegate_broker::{Broker, BrokerError, Counters, MemoryBroker, RedisBroker, Shard};
+use tidegate_broker::{
+    Appended, Broker, BrokerError, Counters, Durable, EventQueue, History, HistoryError, HistoryRules,
+    HistorySettings, MemoryBroker, Query, Read, RedisBroker, RedisSettings, Shard,
+};
 use tidegate_core::{ChannelName, Event, Position};
 use tidegate_metrics::{IntCounter, Metrics};
 
-/// One of our brokers.
-pub(crate) enum AnyBroker {
+/// One of our brokers, and what its channels remember.
+pub(crate) struct AnyBroker {
+    which: Which,
+    history: HistorySettings,
+}
+
+enum Which {
     /// One node, from memory.
     Memory(MemoryBroker),
     /// Many nodes, through Redis.
@@ -15,11 +24,45 @@ pub(crate) enum AnyBroker {
 }
 
 impl AnyBroker {
+    /// One node, from memory.
+    ///
+    /// # Panics
+    /// Without a lane.
+    pub(crate) fn memory(history: HistorySettings, lanes: Vec<Arc<EventQueue>>) -> Self {
+        Self { which: Which::Memory(MemoryBroker::with_history(lanes, history.clone())), history }
+    }
+
+    /// Starts to reach Redis, for many nodes. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`] when the settings cannot work.
+    ///
+    /// # Panics
+    /// Without a lane.
+    pub(crate) fn redis(
+        redis: &RedisSettings,
+        history: HistorySettings,
+        lanes: Vec<Arc<EventQueue>>,
+    ) -> Result<Self, BrokerError> {
+        let broker = RedisBroker::with_history(redis, &history, lanes)?;
+        Ok(Self { which: Which::Redis(Box::new(broker)), history })
+    }
+
+    /// What a channel remembers.
+    pub(crate) fn rules_of(&self, channel: &ChannelName) -> &HistoryRules {
+        self.history.of(channel)
+    }
+
+    /// Whether events of a channel are numbered and kept.
+    pub(crate) fn has_history(&self, channel: &ChannelName) -> bool {
+        self.rules_of(channel).history.is_some()
+    }
+
     /// Channels with subscribers, at most `most`.
     pub(super) async fn occupied(&self, most: usize) -> Result<Vec<ChannelName>, BrokerError> {
-        match self {
-            Self::Memory(broker) => Ok(broker.occupied_channels(most)),
-            Self::Redis(broker) => broker.occupied_channels(most).await,
+        match &self.which {
+            Which::Memory(broker) => Ok(broker.occupied_channels(most)),
+            Which::Redis(broker) => broker.occupied_channels(most).await,
         }
     }
 
@@ -30,17 +73,17 @@ impl AnyBroker {
 
     /// Whether a channel's shard is heard and can be published to.
     pub(super) fn hears(&self, channel: &ChannelName) -> bool {
-        match self {
-            Self::Memory(_) => true,
-            Self::Redis(broker) => broker.hears(channel),
+        match &self.which {
+            Which::Memory(_) => true,
+            Which::Redis(broker) => broker.hears(channel),
         }
     }
 
     /// Ends its connections, and waits for that.
     pub(super) async fn stop(&self) {
-        match self {
-            Self::Memory(_) => {}
-            Self::Redis(broker) => broker.stop().await,
+        match &self.which {
+            Which::Memory(_) => {}
+            Which::Redis(broker) => broker.stop().await,
         }
     }
 
@@ -52,7 +95,7 @@ impl AnyBroker {
         catch_up(&metrics.dropped("unknown_envelope"), count(&counters.unknown_envelopes));
         catch_up(&metrics.dropped("unknown_channel"), count(&counters.unknown_channels));
         catch_up(&metrics.dropped("queue_full"), count(&counters.queue_full));
-        if let Self::Redis(_) = self {
+        if let Which::Redis(_) = &self.which {
             metrics.forget_redis_shards(); // a Cluster's come and go
             for (Shard(number), shard) in counters.shards() {
                 metrics.redis_up(number).set(i64::from(shard.up.load(Ordering::Relaxed)));
@@ -62,9 +105,9 @@ impl AnyBroker {
     }
 
     fn counters(&self) -> &Counters {
-        match self {
-            Self::Memory(broker) => broker.counters(),
-            Self::Redis(broker) => broker.counters(),
+        match &self.which {
+            Which::Memory(broker) => broker.counters(),
+            Which::Redis(broker) => broker.counters(),
         }
     }
 }
@@ -76,23 +119,53 @@ fn catch_up(counter: &IntCounter, counted: u64) {
 
 impl Broker for AnyBroker {
     async fn publish(&self, events: Vec<(ChannelName, Event)>) -> Vec<Result<Option<Position>, BrokerError>> {
-        match self {
-            Self::Memory(broker) => broker.publish(events).await,
-            Self::Redis(broker) => broker.publish(events).await,
+        match &self.which {
+            Which::Memory(broker) => broker.publish(events).await,
+            Which::Redis(broker) => broker.publish(events).await,
         }
     }
 
     async fn subscribe(&self, channels: Vec<ChannelName>) -> Result<(), BrokerError> {
-        match self {
-            Self::Memory(broker) => broker.subscribe(channels).await,
-            Self::Redis(broker) => broker.subscribe(channels).await,
+        match &self.which {
+            Which::Memory(broker) => broker.subscribe(channels).await,
+            Which::Redis(broker) => broker.subscribe(channels).await,
         }
     }
 
     async fn unsubscribe(&self, channels: Vec<ChannelName>) {
-        match self {
-            Self::Memory(broker) => broker.unsubscribe(channels).await,
-            Self::Redis(broker) => broker.unsubscribe(channels).await,
+        match &self.which {
+            Which::Memory(broker) => broker.unsubscribe(channels).await,
+            Which::Redis(broker) => broker.unsubscribe(channels).await,
+        }
+    }
+}
+
+impl History for AnyBroker {
+    async fn append(&self, events: Vec<Durable>) -> Vec<Result<Appended, HistoryError>> {
+        match &self.which {
+            Which::Memory(broker) => broker.append(events).await,
+            Which::Redis(broker) => broker.append(events).await,
+        }
+    }
+
+    async fn read(&self, queries: Vec<Query>) -> Vec<Result<Option<Read>, HistoryError>> {
+        match &self.which {
+            Which::Memory(broker) => broker.read(queries).await,
+            Which::Redis(broker) => broker.read(queries).await,
+        }
+    }
+
+    async fn begin(&self, channels: Vec<ChannelName>) -> Vec<Result<(), HistoryError>> {
+        match &self.which {
+            Which::Memory(broker) => broker.begin(channels).await,
+            Which::Redis(broker) => broker.begin(channels).await,
+        }
+    }
+
+    async fn tops(&self, channels: Vec<ChannelName>) -> Vec<Result<Option<Position>, HistoryError>> {
+        match &self.which {
+            Which::Memory(broker) => broker.tops(channels).await,
+            Which::Redis(broker) => broker.tops(channels).await,
         }
     }
 }

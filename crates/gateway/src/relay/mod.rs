@@ -113,6 +113,12 @@ impl Relay {
         }
     }
 
+    /// Whether events of a channel are numbered and kept.
+    #[expect(dead_code, reason = "publishing and subscribing will ask")]
+    pub(crate) fn has_history(&self, channel: &ChannelName) -> bool {
+        self.broker.has_history(channel)
+    }
+
     /// Publishes in the order of calls; `done` hears what became of it, within 2 s, and at once while the broker is known
     /// to be away.
     pub(crate) fn publish(

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use tidegate_broker::{RedisSettings, SentinelTopology, Topology};
+use tidegate_broker::{HistorySettings, RedisSettings, SentinelTopology, Topology};
 use tidegate_core::access::{Access, Allow, Authoriser, Hs256, Namespaces, Rules};
 use tidegate_core::{Limits, OutboxLimits, namespace_is_valid};
 
@@ -25,7 +25,7 @@ const MIN_KEY_BYTES: usize = 16;
 /// A setting that cannot be. The message names it, the limit and the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct SettingsError(String);
+pub struct SettingsError(pub(super) String);
 
 /// Settings that are known to be sound.
 pub(crate) struct Checked {
@@ -45,6 +45,7 @@ pub(crate) struct Checked {
     pub(crate) access: Access,
     pub(crate) limits: Limits,
     pub(crate) outbox: OutboxLimits,
+    pub(crate) history: HistorySettings,
 }
 
 impl Settings {
@@ -85,6 +86,7 @@ impl Settings {
             n => return error(format!("server.workers must be at most 1024, not {n}")),
         };
         let files = file_limit();
+        let limits = self.limits.limits()?;
         Ok(Checked {
             admin,
             api: self.api(admin)?,
@@ -98,7 +100,8 @@ impl Settings {
             admin_connections: (kept_files(files) - OWN_FILES).min(ADMIN_CONNECTIONS),
             redis: self.redis()?,
             access: self.access(loopback)?,
-            limits: self.limits.limits()?,
+            history: self.memories(limits.event_bytes)?,
+            limits,
             outbox: OutboxLimits { entries: self.limits.outbox_entries, bytes: self.limits.outbox.get() },
             listen,
         })
@@ -237,6 +240,6 @@ fn addresses(name: &str, text: &str) -> Result<Vec<SocketAddr>, SettingsError> {
         .map_err(|e| SettingsError(format!("{name}: {text:?} is no address such as 127.0.0.1:8080: {e}")))
 }
 
-fn error<T>(message: impl Into<String>) -> Result<T, SettingsError> {
+pub(super) fn error<T>(message: impl Into<String>) -> Result<T, SettingsError> {
     Err(SettingsError(message.into()))
 }

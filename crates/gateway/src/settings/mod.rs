@@ -6,6 +6,7 @@
 mod check;
 mod list;
 mod load;
+mod memories;
 mod namespaces;
 mod reference;
 mod scalars;
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use check::SettingsError;
 pub use list::List;
 pub use load::{LoadError, Sources};
-pub use namespaces::NamespaceSettings;
+pub use namespaces::{Durability, HistorySection, NamespaceSettings};
 pub use reference::reference;
 pub use sections::{
     AuthSettings, LimitsSettings, LogFormat, RedisSection, SentinelSection, ServerSettings, Undeclared,
@@ -41,8 +42,9 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// What one connection may hold and send.
     pub limits: LimitsSettings,
-    /// What clients may do, by the part of a channel's name before the first `:`. `default` is for
-    /// names without one, and for namespaces that are not declared.
+    /// What clients may do and what channels remember, by the part of a channel's name before the first `:`.
+    /// `default` is for names without one, and for namespaces that are not declared; a declared one takes nothing
+    /// from it.
     pub namespaces: BTreeMap<String, NamespaceSettings>,
 }
 

@@ -5,30 +5,22 @@ use std::fmt::Write;
 use schemars::schema_for;
 use serde_json::Value;
 
-use super::{NamespaceSettings, Settings, schema};
+use super::{HistorySection, NamespaceSettings, Settings, schema};
 
 /// docs/configuration.md, as Markdown.
 pub fn reference() -> String {
     let whole = schema::whole();
     let defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
     let mut page = String::from(HEAD);
-    for (section, part) in properties(&whole) {
+    for (name, part) in properties(&whole) {
         let description = text(part, "description");
-        if section == "namespaces" {
-            let _ = write!(page, "\n## [namespaces.NAME]\n\n{description}\n\n");
+        if name == "namespaces" {
             let one = schema_for!(NamespaceSettings).to_value();
-            table(&mut page, &one, &Value::Null);
+            let defaults = serde_json::to_value(NamespaceSettings::default()).unwrap_or_default();
+            section(&mut page, "namespaces.NAME", description, &one, &one, &defaults);
         } else {
-            let _ = write!(page, "\n## [{section}]\n\n{description}\n\n");
             let below = schema::resolve(part, &whole);
-            table(&mut page, below, &defaults[section]);
-            for (name, part) in properties(below) {
-                let inner = schema::resolve(part, &whole);
-                if inner["properties"].is_object() {
-                    let _ = write!(page, "\n### [{section}.{name}]\n\n{}\n\n", text(inner, "description"));
-                    table(&mut page, inner, &Value::Null);
-                }
-            }
+            section(&mut page, name, description, below, &whole, &defaults[name]);
         }
     }
     page
@@ -41,10 +33,38 @@ file that is named (`--config FILE`, or `TIDEGATE_CONFIG`), then the environment
 In the environment `[server] listen` is `TIDEGATE_SERVER__LISTEN` (two underscores; lists with commas); other\n\
 `TIDEGATE_…` variables are ignored, save `TIDEGATE_LOG`, the filter of the log (`info`, `tidegate_gateway=debug`).\n\
 `tidegate config check` says what is wrong, `tidegate config show` what is in force.\n\n\
-Durations are texts such as `\"25s\"`, sizes such as `\"64KiB\"`.\n\n\
+Durations are texts such as `\"25s\"` or `\"30d\"`, sizes such as `\"64KiB\"`.\n\n\
 While every public listener is on loopback, `auth.anonymous`, `server.page` and\n\
 `namespaces.default.publish = \"anyone\"` are on. Otherwise they are off until set, and `serve` refuses to\n\
 start without a way in: `auth.hmac_secret`, or `auth.anonymous = true`.\n";
+
+/// A section, and the sections in it.
+fn section(
+    page: &mut String,
+    title: &str,
+    description: &str,
+    schema: &Value,
+    root: &Value,
+    defaults: &Value,
+) {
+    let _ = write!(page, "\n## [{title}]\n\n{description}\n\n");
+    table(page, schema, defaults);
+    for (name, part) in properties(schema) {
+        let inner = schema::resolve(part, root);
+        if inner["properties"].is_object() {
+            let _ = write!(page, "\n### [{title}.{name}]\n\n{}\n\n", text(inner, "description"));
+            table(page, inner, &inner_defaults(name));
+        }
+    }
+}
+
+/// The defaults of a section that is not there by default.
+fn inner_defaults(name: &str) -> Value {
+    match name {
+        "history" => serde_json::to_value(HistorySection::default()).unwrap_or_default(),
+        _ => Value::Null,
+    }
+}
 
 fn table(page: &mut String, schema: &Value, defaults: &Value) {
     page.push_str("| key | type | default | meaning |\n| --- | --- | --- | --- |\n");

@@ -38,6 +38,10 @@ pub struct ServerSettings {
     /// Threads that serve. 0: one for each core.
     #[serde(deserialize_with = "count")]
     pub workers: usize,
+    /// Grows when what the namespaces remember (`history` and the times beside it) changes, or `limits.event`: Redis
+    /// keeps these rules for all nodes, and of two nodes that differ those of the higher revision hold.
+    #[serde(deserialize_with = "count")]
+    pub settings_revision: usize,
     /// How the log is written: `text` for people, `json` for machines, `auto`: text on a terminal.
     pub log: LogFormat,
 }
@@ -156,6 +160,7 @@ impl Default for ServerSettings {
             ping: Span::seconds(25),
             pong_timeout: Span::seconds(10),
             workers: 0,
+            settings_revision: 0,
             log: LogFormat::Auto,
         }
     }

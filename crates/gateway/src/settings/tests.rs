@@ -1,8 +1,10 @@
 //! The laws of the settings.
 
 use std::io::Write;
+use std::time::Duration;
 
 use proptest::prelude::*;
+use tidegate_broker::{HistoryRules, LogRules};
 
 use super::*;
 
@@ -104,6 +106,78 @@ fn contradictions_are_refused_with_what_to_do() {
     ] {
         let error = refused(toml);
         assert!(error.contains(words), "{toml}: {error}");
+    }
+}
+
+#[test]
+fn a_namespace_remembers_what_it_says_and_nothing_of_defaults() {
+    let toml = "[server]\nsettings_revision = 3\n[limits]\nevent = \"1KiB\"\n\
+                [redis]\nurl = \"redis://127.0.0.1\"\n\
+                [namespaces.default]\nhistory = {}\n\
+                [namespaces.chat]\nhistory = { size = 5, ttl = \"1d\" }\nposition_ttl = \"2d\"\n\
+                durability = \"replicated\"\n\
+                [namespaces.live]\ndedupe_ttl = \"1s\"\n\
+                [namespaces.news.history]\nsize = 7\n";
+    let size = ("TIDEGATE_NAMESPACES__NEWS__HISTORY__SIZE", "8");
+    let history = load(toml, &[size], &[]).unwrap().check().ok().unwrap().history;
+    assert_eq!((history.revision, history.max_event_bytes), (3, 1024));
+    let day = Duration::from_secs(24 * 60 * 60);
+    let (rules, log) = (HistoryRules::default(), LogRules::default());
+    assert_eq!(history.default, HistoryRules { history: Some(log), ..rules });
+    let chat = HistoryRules {
+        history: Some(LogRules { size: 5, ttl: day }),
+        position_ttl: 2 * day,
+        replicated: true,
+        ..rules
+    };
+    let live = HistoryRules { dedupe_ttl: Duration::from_secs(1), ..rules };
+    let news = HistoryRules { history: Some(LogRules { size: 8, ..log }), ..rules };
+    for (channel, expected) in [
+        ("chat:1", chat),
+        ("live:1", live),
+        ("news", history.default),
+        ("news:1", news),
+        ("other:1", history.default),
+    ] {
+        assert_eq!(*history.of(&channel.parse().unwrap()), expected, "{channel}");
+    }
+    let none = load("", &[], &[]).unwrap().check().ok().unwrap().history;
+    assert_eq!((none.default, none.namespaces.len()), (rules, 0));
+}
+
+#[test]
+fn memories_that_cannot_be_are_refused_with_limit_and_value() {
+    for (lines, words) in [
+        ("history = { size = 0 }", "namespaces.chat.history.size must be between 1 and 1000000, not 0"),
+        ("history = { size = 1000001 }", "not 1000001"),
+        (
+            "history = { ttl = \"999ms\" }",
+            "namespaces.chat.history.ttl must be between 1s and 3650d, not 999ms",
+        ),
+        ("position_ttl = \"0s\"", "namespaces.chat.position_ttl must be between"),
+        ("dedupe_ttl = \"4000d\"", "namespaces.chat.dedupe_ttl must be between"),
+        (
+            "history = { ttl = \"2d\" }\nposition_ttl = \"1d\"",
+            "namespaces.chat.position_ttl (1day) is shorter than namespaces.chat.history.ttl (2days)",
+        ),
+        ("durability = \"replicated\"", "needs namespaces.chat.history"),
+        ("history = {}\ndurability = \"replicated\"", "needs Redis: set redis.url"),
+    ] {
+        let error = refused(&format!("[namespaces.chat]\n{lines}"));
+        assert!(error.contains(words), "{lines}: {error}");
+    }
+    for (lines, words) in [
+        ("history = true", "namespaces.chat.history"),
+        ("history = 1000", "namespaces.chat.history"),
+        ("history = { sise = 1 }", "did you mean `namespaces.chat.history.size`?"),
+        ("history = { size = 1.5 }", "namespaces.chat.history.size"),
+        ("history = { size = -1 }", "namespaces.chat.history.size"),
+        ("history = { ttl = 60 }", "namespaces.chat.history.ttl"),
+        ("position_ttl = \"soon\"", "namespaces.chat.position_ttl"),
+        ("durability = \"disk\"", "one of `\"master\"`, `\"replicated\"`"),
+    ] {
+        let error = load(&format!("[namespaces.chat]\n{lines}"), &[], &[]).err().unwrap_or_default();
+        assert!(error.contains(words), "{lines}: {error:?}");
     }
 }
 
@@ -288,6 +362,9 @@ fn the_reference_names_every_key_with_its_default() {
         "### [redis.sentinel]",
         "| `master` | text |",
         "| `publish` | `\"anyone\"`, `\"granted\"`, `\"nobody\"` |",
+        "### [namespaces.NAME.history]",
+        "| `size` | number | `1000` |",
+        "| `durability` | `\"master\"`, `\"replicated\"` | `\"master\"` |",
         "| `undeclared` | `\"default\"`, `\"refuse\"` | `\"default\"` |",
     ] {
         assert!(page.contains(words), "{words} in\n{page}");

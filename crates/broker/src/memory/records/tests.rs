@@ -11,6 +11,7 @@ fn rules() -> HistoryRules {
         history: Some(LogRules { size: 3, ttl: 10 * SECOND }),
         position_ttl: 100 * SECOND,
         dedupe_ttl: 5 * SECOND,
+        replicated: false,
     }
 }
 
