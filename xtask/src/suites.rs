@@ -21,6 +21,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("faults", &[Redis, Nginx]),
     ("floor", &[]),
     ("history", &[Redis]),
+    ("history_api", &[Redis]),
     ("in_process", &[]),
     ("library", &[Redis]),
     ("outages", &[Redis]),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::RwLock;
+use tidegate_redis::LibraryState;
 
 use crate::Shard;
 
@@ -19,8 +20,8 @@ pub struct Counters {
     pub unknown_channels: AtomicU64,
     /// Events dropped because the node takes them too slowly; all lanes together.
     pub queue_full: AtomicU64,
-    /// Looks at a server that holds the function library with other settings of the same revision.
-    pub other_libraries: Arc<AtomicU64>,
+    /// How the function library fares on the servers.
+    pub library: Arc<LibraryState>,
     /// The shards there are; a Cluster's come and go.
     shards: RwLock<BTreeMap<u16, Arc<ShardCounters>>>,
 }

@@ -76,7 +76,7 @@ impl RedisBroker {
         let lanes = Arc::new(Lanes::new(lanes, Arc::clone(&counters)));
         let ears = Ears::new(keys.clone(), Arc::clone(&lanes), max_event_bytes, Arc::clone(&counters));
         let library = history.map(|history| library::library(&settings.prefix, history));
-        let library = library.map(|library| (library, Arc::clone(&counters.other_libraries)));
+        let library = library.map(|library| (library, Arc::clone(&counters.library)));
         Ok(Self {
             keys,
             prefix: settings.prefix.as_str().to_owned(),

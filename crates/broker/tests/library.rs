@@ -340,7 +340,7 @@ async fn the_library_with_the_higher_revision_stays() {
     let server = redis();
     let rules = |revision, max_event_bytes| HistorySettings { revision, max_event_bytes, ..history() };
     let start = async |rules: &HistorySettings| node_of(Topology::Standalone(server.url()), rules, 1).await;
-    let others = |node: &RedisNode| node.broker.counters().other_libraries.load(Ordering::Relaxed);
+    let others = |node: &RedisNode| node.broker.counters().library.others.load(Ordering::Relaxed);
     let limit = async |node: &RedisNode| match append(node, durable("log:a", vec![b'x'; 100])).await {
         Err(HistoryError::BadArgument(why)) => why,
         other => panic!("{other:?}"),

@@ -120,6 +120,8 @@ impl Node {
             Some("the node is about to stop")
         } else if !self.relay.is_up() {
             Some("the broker is not heard")
+        } else if self.relay.lacks_functions() {
+            Some("Redis lacks the function library, which channels with history need")
         } else {
             None
         }

@@ -42,6 +42,8 @@ pub struct Metrics {
     pub outbox_bytes: IntGauge,
     /// Seconds the newest batch of events took from the queue to the sockets.
     pub relay_lag: Gauge,
+    /// Looks at a Redis whose function library has other settings than this node.
+    pub library_conflicts: IntCounter,
     /// 1 while the node is ready.
     pub ready: IntGauge,
     /// From publishing and from receiving to the sockets.
@@ -84,6 +86,11 @@ impl Metrics {
             events_received: received.with_label_values(&[source]),
             outbox_bytes: int_gauge(&registry, "outbox_bytes", "Bytes that wait in outboxes."),
             relay_lag: relay_lag.expect("constant name, fresh registry"),
+            library_conflicts: int_counter(
+                &registry,
+                "redis_library_conflicts_total",
+                "Looks at a Redis whose function library has other settings of the same revision.",
+            ),
             ready: int_gauge(&registry, "ready", "1 while the node is ready."),
             delivery: Delivery::new(&registry),
             refused: ["full", "files", "timeout"].map(|reason| refused.with_label_values(&[reason])),
@@ -154,6 +161,12 @@ fn int_gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> I
     let gauges = IntGaugeVec::new(opts(name, help), labels).expect("constant name");
     registry.register(Box::new(gauges.clone())).expect("each name once");
     gauges
+}
+
+fn int_counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
+    let counter = IntCounter::with_opts(opts(name, help)).expect("constant name");
+    registry.register(Box::new(counter.clone())).expect("each name once");
+    counter
 }
 
 fn int_counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {

@@ -4,7 +4,7 @@
 //! `[code version, settings revision, settings]`; that is all that is known of it here.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use redis::{Value, cmd};
@@ -48,17 +48,49 @@ impl LibraryVersion {
     }
 }
 
+/// How the library fares on all servers of a node.
+#[derive(Debug, Default)]
+pub struct LibraryState {
+    /// Looks that found the same revision with other settings, which stay.
+    pub others: AtomicU64,
+    /// Servers that are heard, and which it could not be brought to.
+    lacking: AtomicUsize,
+}
+
+impl LibraryState {
+    /// Whether a server lacks it: one before 7.0, or one that does not let us.
+    pub fn is_missing(&self) -> bool {
+        self.lacking.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// A server that is heard lacks the library, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Lacking(Arc<LibraryState>);
+
+impl Lacking {
+    fn new(state: &Arc<LibraryState>) -> Self {
+        state.lacking.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(state))
+    }
+}
+
+impl Drop for Lacking {
+    fn drop(&mut self) {
+        self.0.lacking.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// The library, for all servers of a node.
 #[derive(Debug)]
 pub(crate) struct Functions {
     library: Library,
-    /// Looks that found the same revision with other settings.
-    others: Arc<AtomicU64>,
+    state: Arc<LibraryState>,
 }
 
 impl Functions {
-    pub(crate) fn new(library: Library, others: Arc<AtomicU64>) -> Self {
-        Self { library, others }
+    pub(crate) fn new(library: Library, state: Arc<LibraryState>) -> Self {
+        Self { library, state }
     }
 
     /// Brings the library to a server that has none, or an older one.
@@ -74,7 +106,7 @@ impl Functions {
         let ours = &self.library.version;
         match self.installed(link).await? {
             Some(theirs) if theirs.order() == ours.order() && theirs.settings != ours.settings => {
-                self.others.fetch_add(1, Ordering::Relaxed);
+                self.state.others.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(
                     library = self.library.name,
                     revision = ours.revision,
@@ -135,11 +167,25 @@ impl Functions {
         }
     }
 
+    /// Brings it before anybody can call it. Where that fails, live events work all the same.
+    pub(crate) async fn bring(&self, link: &Link, patience: &Patience) -> Option<Lacking> {
+        let why = self.install(link, patience).await.err()?;
+        tracing::warn!(%why, "the function library is not there");
+        Some(Lacking::new(&self.state))
+    }
+
     /// Keeps it as it should be on a server, for as long as the link stands.
-    pub(crate) async fn keep(&self, link: &Link, patience: &Patience, mut is_well: bool) {
+    pub(crate) async fn keep(&self, link: &Link, patience: &Patience, mut lacking: Option<Lacking>) {
         loop {
-            sleep(if is_well { LOOK } else { AGAIN }).await;
-            is_well = self.install(link, patience).await.is_ok();
+            sleep(if lacking.is_none() { LOOK } else { AGAIN }).await;
+            match (self.install(link, patience).await, &lacking) {
+                (Ok(()), _) => lacking = None,
+                (Err(_), Some(_)) => {} // said once
+                (Err(why), None) => {
+                    tracing::warn!(%why, "the function library is not there any more");
+                    lacking = Some(Lacking::new(&self.state));
+                }
+            }
         }
     }
 

@@ -27,7 +27,7 @@ mod whereabouts;
 
 pub use command::{Answer, Call};
 pub use error::RedisError;
-pub use functions::{Library, LibraryVersion};
+pub use functions::{Library, LibraryState, LibraryVersion};
 pub use keys::Keys;
 pub use prefix::{Prefix, PrefixError};
 pub use servers::{FeedSink, Servers};

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::backoff::Backoff;
 use crate::command::{Beside, Keyed, is_function_missing, is_read_only};
 use crate::dialect::Dialect;
-use crate::functions::Functions;
+use crate::functions::{Functions, Lacking};
 use crate::link::{Link, is_master};
 use crate::task::Task;
 use crate::whereabouts::Whereabouts;
@@ -207,13 +207,13 @@ async fn supervise(mut whereabouts: Whereabouts, shared: Arc<Shared>, heard: imp
         match Link::open(&mut whereabouts, patience, |_| {}).await {
             Ok(link) => {
                 let (link, opened) = (Arc::new(link), Instant::now());
-                let is_well = first_look(&shared, &link).await;
+                let lacking = first_look(&shared, &link).await;
                 set(Some(Arc::clone(&link)));
                 let watching = link.watch(patience, |heard| set(heard.then(|| Arc::clone(&link))));
                 let why = tokio::select! {
                     why = watching => why,
                     () = whereabouts.moved() => RedisError::unavailable("the master is another server now"),
-                    () = keep_functions(&shared, &link, is_well) => RedisError::unavailable("never"),
+                    () = keep_functions(&shared, &link, lacking) => RedisError::unavailable("never"),
                 };
                 set(None);
                 backoff.lived(opened.elapsed());
@@ -225,20 +225,18 @@ async fn supervise(mut whereabouts: Whereabouts, shared: Arc<Shared>, heard: imp
     }
 }
 
-/// Brings the library before anybody can call it. Where that fails, live events work all the same.
-async fn first_look(shared: &Shared, link: &Link) -> bool {
-    let Some(functions) = &shared.functions else { return true };
-    let installed = functions.install(link, &shared.patience).await;
-    if let Err(why) = &installed {
-        tracing::warn!(%why, "the function library is not there");
+/// Brings the library before anybody can call it.
+async fn first_look(shared: &Shared, link: &Link) -> Option<Lacking> {
+    match &shared.functions {
+        Some(functions) => functions.bring(link, &shared.patience).await,
+        None => None,
     }
-    installed.is_ok()
 }
 
 /// Looks after the library; never returns.
-async fn keep_functions(shared: &Shared, link: &Link, is_well: bool) {
+async fn keep_functions(shared: &Shared, link: &Link, lacking: Option<Lacking>) {
     match &shared.functions {
-        Some(functions) => functions.keep(link, &shared.patience, is_well).await,
+        Some(functions) => functions.keep(link, &shared.patience, lacking).await,
         None => std::future::pending().await,
     }
 }

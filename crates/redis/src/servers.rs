@@ -2,7 +2,6 @@
 //! look after, or a Cluster.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use redis::Value;
 use tokio::time::Instant;
@@ -16,7 +15,7 @@ use crate::shard::Shard;
 use crate::task::Task;
 use crate::topology::cluster_nodes;
 use crate::whereabouts::Whereabouts;
-use crate::{Library, Patience, RedisError, Settings, Topology, lookout};
+use crate::{Library, LibraryState, Patience, RedisError, Settings, Topology, lookout};
 
 /// Hears what the servers say. Its functions are called from the tasks that read: they must not block.
 pub trait FeedSink: Send + Sync + 'static {
@@ -47,19 +46,18 @@ enum Reach<S> {
 }
 
 impl<S: FeedSink> Servers<S> {
-    /// Starts to reach them, and brings the library, if there is one, to each. Looks that find one of
-    /// the same revision with other settings, which stays, are counted. Must be called inside a tokio
-    /// runtime.
+    /// Starts to reach them, and brings the library, if there is one, to each; what becomes of it
+    /// stands beside it. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// [`RedisError::Address`].
     pub fn start(
         settings: &Settings,
-        library: Option<(Library, Arc<AtomicU64>)>,
+        library: Option<(Library, Arc<LibraryState>)>,
         sink: S,
     ) -> Result<Self, RedisError> {
         let sink = Arc::new(sink);
-        let functions = library.map(|(library, others)| Arc::new(Functions::new(library, others)));
+        let functions = library.map(|(library, state)| Arc::new(Functions::new(library, state)));
         let one = |whereabouts, lookout| {
             // Only a Cluster moves names.
             let functions = functions.clone();

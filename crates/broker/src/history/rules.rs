@@ -45,6 +45,12 @@ impl HistorySettings {
     pub fn of(&self, channel: &ChannelName) -> &HistoryRules {
         self.namespaces.get(channel.namespace()).unwrap_or(&self.default)
     }
+
+    /// Whether any channel has a history.
+    pub fn is_any(&self) -> bool {
+        let mut all = self.namespaces.values().chain([&self.default]);
+        all.any(|rules| rules.history.is_some())
+    }
 }
 
 impl HistoryRules {

@@ -71,6 +71,11 @@ impl AnyBroker {
         self.counters().is_up()
     }
 
+    /// Whether channels should have histories, and a server cannot keep them.
+    pub(super) fn lacks_functions(&self) -> bool {
+        self.counters().library.is_missing() && self.history.is_any()
+    }
+
     /// Whether a channel's shard is heard and can be published to.
     pub(super) fn hears(&self, channel: &ChannelName) -> bool {
         match &self.which {
@@ -96,6 +101,7 @@ impl AnyBroker {
         catch_up(&metrics.dropped("unknown_channel"), count(&counters.unknown_channels));
         catch_up(&metrics.dropped("queue_full"), count(&counters.queue_full));
         if let Which::Redis(_) = &self.which {
+            catch_up(&metrics.library_conflicts, count(&counters.library.others));
             metrics.forget_redis_shards(); // a Cluster's come and go
             for (Shard(number), shard) in counters.shards() {
                 metrics.redis_up(number).set(i64::from(shard.up.load(Ordering::Relaxed)));

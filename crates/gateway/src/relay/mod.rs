@@ -142,6 +142,11 @@ impl Relay {
         self.broker.is_up()
     }
 
+    /// Whether channels should have histories, and Redis cannot keep them.
+    pub(crate) fn lacks_functions(&self) -> bool {
+        self.broker.lacks_functions()
+    }
+
     /// Channels with subscribers on any node, at most `most`.
     ///
     /// # Errors
