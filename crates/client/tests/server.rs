@@ -90,8 +90,15 @@ impl Peer {
 
     /// Confirms the next `subscribe`.
     async fn confirm(&mut self) -> String {
-        let ClientFrame::Subscribe { id, channel } = self.hear().await else { panic!("no `subscribe`") };
-        self.say(ServerFrame::Subscribed { id: id.get(), channel: channel.to_string() }).await;
+        let ClientFrame::Subscribe { id, channel, .. } = self.hear().await else { panic!("no `subscribe`") };
+        self.say(ServerFrame::Subscribed {
+            id: id.get(),
+            channel: channel.to_string(),
+            position: None,
+            recovered: None,
+            events: Vec::new(),
+        })
+        .await;
         channel.to_string()
     }
 }

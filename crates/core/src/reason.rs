@@ -31,6 +31,13 @@ pub enum Reason {
     TooLarge,
     /// Too many requests; wait.
     RateLimited,
+    /// The idempotency key was used for another payload.
+    KeyReused,
+    /// The event is published, but too few replicas have it: the same key may be tried again.
+    NotReplicated,
+    /// The node's server is older than the position that was given: come back soon, to any node, with the same
+    /// position.
+    Behind,
     /// The broker does not answer: try again.
     Unavailable,
     /// A fault of the node; its log says more.
@@ -40,7 +47,10 @@ pub enum Reason {
 impl Reason {
     /// Whether the same request may succeed later.
     pub fn retry(self) -> bool {
-        matches!(self, Self::RateLimited | Self::Unavailable | Self::Internal)
+        matches!(
+            self,
+            Self::RateLimited | Self::NotReplicated | Self::Behind | Self::Unavailable | Self::Internal
+        )
     }
 }
 

@@ -1,15 +1,19 @@
 //! What clients say to the native door.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use tidegate_core::{ChannelName, ClientId, PayloadKind, Reason, Refusal, RequestId};
+use tidegate_core::{ChannelName, ClientId, PayloadKind, Position, Reason, Refusal, RequestId};
 
-use crate::flat::ClientFlat;
+use crate::flat::{ClientFlat, Since};
 use crate::{decode_base64, encode_base64};
 
 /// Characters of a refusal of what could not be decoded.
 const MAX_MESSAGE: usize = 300;
+
+/// The longest idempotency key, in bytes.
+pub const MAX_KEY: usize = 128;
 
 /// One request of a client.
 #[derive(Clone, PartialEq, Eq)]
@@ -29,6 +33,10 @@ pub enum ClientFrame {
         id: RequestId,
         /// Which.
         channel: ChannelName,
+        /// Wants what follows this position first.
+        since: Option<Position>,
+        /// Wants so many of the latest events first. Not together with `since`.
+        last: Option<u32>,
     },
     /// Wants to hear it no longer.
     Unsubscribe {
@@ -45,6 +53,19 @@ pub enum ClientFrame {
         channel: ChannelName,
         /// What: JSON, other text or any bytes.
         data: Bytes,
+        /// Makes a second publish of the same event known as such: 1 to [`MAX_KEY`] bytes.
+        key: Option<Arc<str>>,
+    },
+    /// Asks for events of a channel's history.
+    History {
+        /// For the reply.
+        id: RequestId,
+        /// Which channel.
+        channel: ChannelName,
+        /// What follows this position; none: the latest.
+        since: Option<Position>,
+        /// So many at most; none: as many as a page holds.
+        limit: Option<u32>,
     },
     /// Asks whether the server is there; for clients that cannot see WebSocket pings.
     Ping {
@@ -58,10 +79,15 @@ impl fmt::Debug for ClientFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect { id, token, .. } => write!(f, "Connect({id:?}, token: {})", token.is_some()),
-            Self::Subscribe { id, channel } => write!(f, "Subscribe({id:?}, {channel:?})"),
+            Self::Subscribe { id, channel, since, last } => {
+                write!(f, "Subscribe({id:?}, {channel:?}, since: {since:?}, last: {last:?})")
+            }
             Self::Unsubscribe { id, channel } => write!(f, "Unsubscribe({id:?}, {channel:?})"),
-            Self::Publish { id, channel, data } => {
-                write!(f, "Publish({id:?}, {channel:?}, {} bytes)", data.len())
+            Self::Publish { id, channel, data, key } => {
+                write!(f, "Publish({id:?}, {channel:?}, {} bytes, key: {})", data.len(), key.is_some())
+            }
+            Self::History { id, channel, since, limit } => {
+                write!(f, "History({id:?}, {channel:?}, since: {since:?}, limit: {limit:?})")
             }
             Self::Ping { id } => write!(f, "Ping({id:?})"),
         }
@@ -113,7 +139,14 @@ impl ClientFrame {
                 let client = client.map_err(|error| refuse(Reason::BadRequest, error.to_string()))?;
                 Ok(Self::Connect { id: id()?, token: flat.token, client })
             }
-            "subscribe" => Ok(Self::Subscribe { id: id()?, channel: channel(flat.channel)? }),
+            "subscribe" => {
+                let (id, channel) = (id()?, channel(flat.channel)?);
+                if flat.since.is_some() && flat.last.is_some() {
+                    let message = "`subscribe` takes either `since` or `last`";
+                    return Err(refuse(Reason::BadRequest, message.into()));
+                }
+                Ok(Self::Subscribe { id, channel, since: flat.since.map(|s| s.0), last: flat.last })
+            }
             "unsubscribe" => Ok(Self::Unsubscribe { id: id()?, channel: channel(flat.channel)? }),
             "publish" => {
                 let bad = |message| refuse(Reason::BadRequest, message);
@@ -122,7 +155,16 @@ impl ClientFrame {
                     (None, Some(text)) => decode_base64(&text).map_err(bad)?.into(),
                     _ => return Err(bad("`publish` needs either `data` or `data_base64`".into())),
                 };
-                Ok(Self::Publish { id: id()?, channel: channel(flat.channel)?, data })
+                let (id, channel) = (id()?, channel(flat.channel)?);
+                let length = flat.key.as_ref().map_or(1, String::len);
+                if !(1..=MAX_KEY).contains(&length) {
+                    return Err(bad(format!("`key` has 1 to {MAX_KEY} bytes, this one has {length}")));
+                }
+                Ok(Self::Publish { id, channel, data, key: flat.key.map(Arc::from) })
+            }
+            "history" => {
+                let (id, channel) = (id()?, channel(flat.channel)?);
+                Ok(Self::History { id, channel, since: flat.since.map(|s| s.0), limit: flat.limit })
             }
             "ping" => Ok(Self::Ping { id: given }),
             other => {
@@ -148,16 +190,22 @@ impl ClientFrame {
                 flat.client = client.as_ref().map(|c| c.as_str().to_owned());
                 flat
             }
-            Self::Subscribe { id, channel } => named("subscribe", id, channel),
+            Self::Subscribe { id, channel, since, last } => {
+                ClientFlat { since: since.map(Since), last: *last, ..named("subscribe", id, channel) }
+            }
             Self::Unsubscribe { id, channel } => named("unsubscribe", id, channel),
-            Self::Publish { id, channel, data: bytes } => {
+            Self::Publish { id, channel, data: bytes, key } => {
                 let mut flat = named("publish", id, channel);
+                flat.key = key.as_deref().map(str::to_owned);
                 let payload = tidegate_core::Payload::new(bytes.clone());
                 flat.data = data(bytes, payload.kind());
                 if flat.data.is_none() {
                     flat.data_base64 = Some(encode_base64(bytes));
                 }
                 flat
+            }
+            Self::History { id, channel, since, limit } => {
+                ClientFlat { since: since.map(Since), limit: *limit, ..named("history", id, channel) }
             }
             Self::Ping { id } => {
                 let mut flat = ClientFlat::new("ping");

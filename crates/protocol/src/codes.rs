@@ -18,6 +18,9 @@ pub const ERRORS: &[(Reason, &str, u16)] = &[
     (Reason::TooManyChannels, "too_many_channels", 400),
     (Reason::TooLarge, "too_large", 413),
     (Reason::RateLimited, "rate_limited", 429),
+    (Reason::KeyReused, "key_reused", 409),
+    (Reason::NotReplicated, "not_replicated", 503),
+    (Reason::Behind, "behind", 503),
     (Reason::Unavailable, "unavailable", 503),
     (Reason::Internal, "internal", 500),
 ];

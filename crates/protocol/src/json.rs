@@ -7,7 +7,7 @@ use std::io::Write;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use tidegate_core::{ChannelName, Event, Payload, PayloadKind};
+use tidegate_core::{ChannelName, Event, Payload, PayloadKind, Position, RequestId};
 
 use crate::flat::ServerFlat;
 use crate::reading::Reading;
@@ -77,17 +77,98 @@ pub fn encode_server(frame: &ServerFrame) -> String {
 
 /// Appends an event frame: what [`encode_server`] makes of it, without the copies.
 pub fn write_event(out: &mut Vec<u8>, channel: &ChannelName, event: &Event) {
-    out.extend_from_slice(b"{\"type\":\"event\",\"channel\":");
-    write_string(out, channel.as_str());
+    write_head(out, "event", None, channel);
     if let Some(position) = event.position {
         let _ = write!(out, ",\"offset\":{}", position.offset);
     }
+    out.push(b',');
+    write_content(out, event);
+}
+
+/// Appends the reply to `subscribe`: `position` is the one behind `events`, none where the channel has no
+/// history. Of the events those without a position are left out.
+pub fn write_subscribed(
+    out: &mut Vec<u8>,
+    id: RequestId,
+    channel: &ChannelName,
+    position: Option<Position>,
+    recovered: Option<bool>,
+    events: &[Event],
+) {
+    write_head(out, "subscribed", Some(id), channel);
+    match position {
+        Some(position) => write_page(out, position, recovered, events),
+        None => out.push(b'}'),
+    }
+}
+
+/// Appends the reply to `history`; `position` is that of the channel's last event.
+pub fn write_history(
+    out: &mut Vec<u8>,
+    id: RequestId,
+    channel: &ChannelName,
+    position: Position,
+    recovered: Option<bool>,
+    events: &[Event],
+) {
+    write_head(out, "history", Some(id), channel);
+    write_page(out, position, recovered, events);
+}
+
+/// Appends a `position` frame.
+pub fn write_position(out: &mut Vec<u8>, channel: &ChannelName, position: Position) {
+    write_head(out, "position", None, channel);
+    write_place(out, position);
+    out.push(b'}');
+}
+
+/// Appends a `gap` frame.
+pub fn write_gap(out: &mut Vec<u8>, channel: &ChannelName, position: Position, reason: &str) {
+    write_head(out, "gap", None, channel);
+    write_place(out, position);
+    out.extend_from_slice(b",\"reason\":");
+    write_string(out, reason);
+    out.push(b'}');
+}
+
+/// What frames about a channel begin with.
+fn write_head(out: &mut Vec<u8>, kind: &str, id: Option<RequestId>, channel: &ChannelName) {
+    let _ = write!(out, "{{\"type\":\"{kind}\",");
+    if let Some(id) = id {
+        let _ = write!(out, "\"id\":{},", id.get());
+    }
+    out.extend_from_slice(b"\"channel\":");
+    write_string(out, channel.as_str());
+}
+
+fn write_place(out: &mut Vec<u8>, position: Position) {
+    let _ = write!(out, ",\"epoch\":\"{}\",\"offset\":{}", position.epoch, position.offset);
+}
+
+/// The end of a reply with events.
+fn write_page(out: &mut Vec<u8>, position: Position, recovered: Option<bool>, events: &[Event]) {
+    write_place(out, position);
+    if let Some(recovered) = recovered {
+        let _ = write!(out, ",\"recovered\":{recovered}");
+    }
+    out.extend_from_slice(b",\"events\":[");
+    let numbered = events.iter().filter_map(|event| event.position.map(|position| (position, event)));
+    for (index, (position, event)) in numbered.enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        let _ = write!(out, "{comma}{{\"offset\":{},", position.offset);
+        write_content(out, event);
+    }
+    out.extend_from_slice(b"]}");
+}
+
+/// The end of an event: what it carries, and who says so.
+fn write_content(out: &mut Vec<u8>, event: &Event) {
     if event.payload.kind() == PayloadKind::Binary {
-        out.extend_from_slice(b",\"data_base64\":\"");
+        out.extend_from_slice(b"\"data_base64\":\"");
         out.extend_from_slice(encode_base64(event.payload.bytes()).as_bytes());
         out.push(b'"');
     } else {
-        out.extend_from_slice(b",\"data\":");
+        out.extend_from_slice(b"\"data\":");
         write_data(out, &event.payload);
     }
     for (name, text) in [("from", &event.from), ("key", &event.key)] {
@@ -152,4 +233,4 @@ fn to_string<T: serde::Serialize>(flat: &T) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

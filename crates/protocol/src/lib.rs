@@ -10,12 +10,14 @@ mod data;
 mod envelope;
 mod flat;
 pub mod json;
+mod logged;
 pub mod msgpack;
 mod reading;
 mod server_frame;
 
-pub use client_frame::{ClientFrame, Malformed};
+pub use client_frame::{ClientFrame, MAX_KEY, Malformed};
 pub use codec::Codec;
 pub use data::{decode_base64, encode_base64};
 pub use envelope::Envelope;
+pub use logged::Logged;
 pub use server_frame::{EventFrame, ServerFrame};

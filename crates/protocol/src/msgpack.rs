@@ -6,11 +6,15 @@
 use bytes::Bytes;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use tidegate_core::{ChannelName, Event, Payload, PayloadKind};
+use tidegate_core::{Payload, PayloadKind};
 
 use crate::flat::ServerFlat;
 use crate::reading::{Given, Reading};
-use crate::{ClientFrame, EventFrame, Malformed, ServerFrame};
+use crate::{ClientFrame, Malformed, ServerFrame};
+
+mod writing;
+
+pub use writing::{write_event, write_gap, write_history, write_position, write_subscribed};
 
 /// The deepest nesting that is passed over, in fields that nobody knows: as deep as JSON may be.
 const MAX_DEPTH: usize = 128;
@@ -81,18 +85,6 @@ pub fn encode_server(frame: &ServerFrame) -> Vec<u8> {
             kind => Data::of(payload.bytes(), kind),
         })
     }))
-}
-
-/// Appends an event frame.
-pub fn write_event(out: &mut Vec<u8>, channel: &ChannelName, event: &Event) {
-    let frame = ServerFrame::Event(EventFrame {
-        channel: channel.as_str().to_owned(),
-        offset: event.position.map(|p| p.offset),
-        payload: event.payload.clone(),
-        from: event.from.as_deref().map(str::to_owned),
-        key: event.key.as_deref().map(str::to_owned),
-    });
-    out.extend_from_slice(&encode_server(&frame));
 }
 
 fn to_vec<T: Serialize>(flat: &T) -> Vec<u8> {

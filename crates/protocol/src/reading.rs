@@ -10,19 +10,21 @@ use std::marker::PhantomData;
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
-use tidegate_core::RequestId;
+use tidegate_core::{Position, RequestId};
 
 use crate::Malformed;
-use crate::flat::ClientFlat;
+use crate::flat::{ClientFlat, Since};
 
 /// Characters of a value that a message repeats at most.
 const SHOWN: usize = 64;
+/// The largest offset: the largest integer that JavaScript, and Lua in Redis, count exactly.
+const MAX_OFFSET: u64 = (1 << 53) - 1;
 
 /// What was read of a request so far.
 pub(crate) struct Reading<D> {
     flat: ClientFlat<D>,
     /// Bits of the fields that were there.
-    seen: u8,
+    seen: u16,
     /// Two ids: neither is the request's.
     ambiguous: bool,
     /// The first thing that is wrong.
@@ -30,7 +32,8 @@ pub(crate) struct Reading<D> {
 }
 
 /// Fields by number; what is not here is ignored.
-const FIELDS: [&str; 7] = ["type", "id", "token", "client", "channel", "data", "data_base64"];
+const FIELDS: [&str; 11] =
+    ["type", "id", "token", "client", "channel", "data", "data_base64", "since", "last", "limit", "key"];
 
 impl<'de, D: Deserialize<'de>> Reading<D> {
     /// Reads one map. `form` says what a request is in this codec.
@@ -81,7 +84,9 @@ impl<'de, D: Deserialize<'de>> Reading<D> {
             self.flat.data = Some(map.next_value()?);
             return Ok(());
         }
-        match (name, map.next_value()?) {
+        let given =
+            if name == "since" { map.next_value_seed(GivenVisitor::Fields)? } else { map.next_value()? };
+        match (name, given) {
             ("id", Given::Number(id)) => self.flat.id = Some(id),
             ("type", Given::Text(kind)) => self.flat.kind = kind,
             ("token", Given::Text(text)) => self.flat.token = Some(text),
@@ -89,13 +94,46 @@ impl<'de, D: Deserialize<'de>> Reading<D> {
             ("channel", Given::Text(text)) => self.flat.channel = Some(text),
             ("data_base64", Given::Text(text)) => self.flat.data_base64 = Some(text),
             ("type", other) => self.wrong(format!("`type` must be a string, not {other}")),
+            ("key", Given::Text(text)) => self.flat.key = Some(text),
             (_, Given::Nil) => {} // as if it were not there
+            ("since", given) => match since(given) {
+                Ok(position) => self.flat.since = Some(Since(position)),
+                Err(message) => self.wrong(message),
+            },
+            ("last" | "limit", Given::Number(number)) if number <= u32::MAX.into() => {
+                let field = if name == "last" { &mut self.flat.last } else { &mut self.flat.limit };
+                *field = u32::try_from(number).ok();
+            }
+            ("last" | "limit", other) => {
+                self.wrong(format!("`{name}` must be an integer from 0 to {}, not {other}", u32::MAX));
+            }
             ("id", other) => {
                 self.wrong(format!("`id` must be an integer from 1 to 9007199254740991, not {other}"));
             }
             (name, other) => self.wrong(format!("`{name}` must be a string, not {other}")),
         }
         Ok(())
+    }
+}
+
+/// The position that stands in `since`.
+fn since(given: Given) -> Result<Position, String> {
+    let (epoch, offset) = match given {
+        Given::Position(fields) => *fields,
+        other => return Err(format!("`since` must be a map with `epoch` and `offset`, not {other}")),
+    };
+    let epoch = match epoch {
+        Given::Text(text) => text.parse().map_err(|_| Given::Text(text)),
+        other => Err(other),
+    };
+    match (epoch, offset) {
+        (Ok(epoch), Given::Number(offset)) if offset <= MAX_OFFSET => Ok(Position { epoch, offset }),
+        (Err(Given::Nil), _) => Err("`since` needs an `epoch`".into()),
+        (Err(other), _) => Err(format!("`since.epoch` must be a string of 19 digits, not {other}")),
+        (Ok(_), Given::Nil) => Err("`since` needs an `offset`".into()),
+        (Ok(_), other) => {
+            Err(format!("`since.offset` must be an integer from 0 to {MAX_OFFSET}, not {other}"))
+        }
     }
 }
 
@@ -139,7 +177,10 @@ pub(crate) enum Given {
     Nil,
     List,
     Map,
+    /// A map whose `epoch` and `offset` were looked at; nil where there is none.
+    Position(Box<(Given, Given)>),
     Extension,
+    Twice,
 }
 
 impl fmt::Display for Given {
@@ -153,19 +194,40 @@ impl fmt::Display for Given {
             Self::Bool(truth) => write!(f, "{truth}"),
             Self::Nil => f.write_str("null"),
             Self::List => f.write_str("a list"),
-            Self::Map => f.write_str("a map"),
+            Self::Map | Self::Position(_) => f.write_str("a map"),
             Self::Extension => f.write_str("an extension"),
+            Self::Twice => f.write_str("two of them"),
         }
+    }
+}
+
+impl Given {
+    /// Two readers could take either of two values: then it is neither.
+    fn unless(self, former: &Self) -> Self {
+        if *former == Self::Nil { self } else { Self::Twice }
     }
 }
 
 impl<'de> Deserialize<'de> for Given {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(GivenVisitor)
+        deserializer.deserialize_any(GivenVisitor::Value)
     }
 }
 
-struct GivenVisitor;
+/// How closely a map is looked at.
+enum GivenVisitor {
+    /// It is one.
+    Value,
+    /// It may be a position.
+    Fields,
+}
+
+impl<'de> DeserializeSeed<'de> for GivenVisitor {
+    type Value = Given;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Given, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
 
 impl<'de> Visitor<'de> for GivenVisitor {
     type Value = Given;
@@ -201,8 +263,19 @@ impl<'de> Visitor<'de> for GivenVisitor {
         Ok(Given::List)
     }
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Given, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Given::Map)
+        if matches!(self, Self::Value) {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(Given::Map);
+        }
+        let (mut epoch, mut offset) = (Given::Nil, Given::Nil);
+        while let Some(name) = map.next_key::<Given>()? {
+            match name {
+                Given::Text(name) if name == "epoch" => epoch = map.next_value::<Given>()?.unless(&epoch),
+                Given::Text(name) if name == "offset" => offset = map.next_value::<Given>()?.unless(&offset),
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(Given::Position(Box::new((epoch, offset))))
     }
     fn visit_newtype_struct<D: Deserializer<'de>>(self, extension: D) -> Result<Given, D::Error> {
         IgnoredAny::deserialize(extension).map(|_| Given::Extension)

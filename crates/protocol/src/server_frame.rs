@@ -2,8 +2,9 @@
 
 use tidegate_core::{Epoch, Payload, Position};
 
-use crate::encode_base64;
-use crate::flat::{LimitsFlat, ServerFlat};
+use crate::flat::{LimitsFlat, LoggedFlat, ServerFlat};
+use crate::logged::carried;
+use crate::{Logged, encode_base64};
 
 /// One frame of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,25 @@ pub enum ServerFrame {
         id: u64,
         /// The channel.
         channel: String,
+        /// The position behind `events`, in a channel with history.
+        position: Option<Position>,
+        /// Whether nothing is missing behind the position that was asked for; there if one was.
+        recovered: Option<bool>,
+        /// What was missed, or the first page of it.
+        events: Vec<Logged>,
+    },
+    /// To `history`.
+    History {
+        /// The request.
+        id: u64,
+        /// The channel.
+        channel: String,
+        /// The position of the channel's last event.
+        position: Position,
+        /// Whether nothing is missing behind the position that was asked for; there if one was.
+        recovered: Option<bool>,
+        /// The events; the offset of the first says where they begin.
+        events: Vec<Logged>,
     },
     /// To `unsubscribe`, `publish`.
     Ok {
@@ -41,6 +61,23 @@ pub enum ServerFrame {
     },
     /// An event.
     Event(EventFrame),
+    /// A new epoch of a channel: delivery goes on behind this position, which may lie below what the client
+    /// has.
+    Position {
+        /// The channel.
+        channel: String,
+        /// Where delivery goes on.
+        position: Position,
+    },
+    /// What lies before this position could not be had: the application loads its state anew.
+    Gap {
+        /// The channel.
+        channel: String,
+        /// Where delivery goes on.
+        position: Position,
+        /// Why, for people.
+        reason: String,
+    },
     /// To `ping`.
     Pong {
         /// The request, if it had an id.
@@ -91,10 +128,7 @@ pub struct EventFrame {
 }
 
 impl ServerFrame {
-    pub(crate) fn from_flat<D>(
-        flat: ServerFlat<D>,
-        payload: impl FnOnce(D) -> Payload,
-    ) -> Result<Self, String> {
+    pub(crate) fn from_flat<D>(flat: ServerFlat<D>, payload: impl Fn(D) -> Payload) -> Result<Self, String> {
         let kind = flat.kind.clone();
         let lacks = |field: &str| format!("`{kind}` lacks `{field}`");
         let id = flat.id.ok_or_else(|| lacks("id"));
@@ -105,6 +139,12 @@ impl ServerFrame {
             }
             _ => None,
         };
+        let logged = |events: Option<Vec<LoggedFlat<D>>>| {
+            let events = events.unwrap_or_default().into_iter();
+            events.map(|flat| Logged::from_flat(flat, &payload)).collect::<Result<Vec<_>, _>>()
+        };
+        let named = flat.channel.ok_or_else(|| lacks("channel"));
+        let placed = position.ok_or_else(|| lacks("epoch` or `offset"));
         Ok(match flat.kind.as_str() {
             "connected" => Self::Connected {
                 id: id?,
@@ -115,19 +155,29 @@ impl ServerFrame {
                 message_bytes: flat.limits.map_or(0, |l| l.message_bytes),
                 channels: flat.limits.map_or(0, |l| l.channels),
             },
-            "subscribed" => {
-                Self::Subscribed { id: id?, channel: flat.channel.ok_or_else(|| lacks("channel"))? }
+            "subscribed" => Self::Subscribed {
+                id: id?,
+                channel: named?,
+                position,
+                recovered: flat.recovered,
+                events: logged(flat.events)?,
+            },
+            "history" => Self::History {
+                id: id?,
+                channel: named?,
+                position: placed?,
+                recovered: flat.recovered,
+                events: logged(flat.events)?,
+            },
+            "position" => Self::Position { channel: named?, position: placed? },
+            "gap" => {
+                Self::Gap { channel: named?, position: placed?, reason: flat.reason.unwrap_or_default() }
             }
             "ok" => Self::Ok { id: id?, position },
             "event" => {
-                let payload = match (flat.data, flat.data_base64) {
-                    (Some(data), _) => payload(data),
-                    (None, Some(text)) => Payload::new(crate::decode_base64(&text)?.into()),
-                    (None, None) => return Err(lacks("data")),
-                };
-                let channel = flat.channel.ok_or_else(|| lacks("channel"))?;
+                let payload = carried(flat.data, flat.data_base64, payload)?.ok_or_else(|| lacks("data"))?;
                 Self::Event(EventFrame {
-                    channel,
+                    channel: named?,
                     offset: flat.offset,
                     payload,
                     from: flat.from,
@@ -142,22 +192,26 @@ impl ServerFrame {
                 retry: flat.retry.unwrap_or(false),
                 retry_after_ms: flat.retry_after_ms,
             },
-            "unsubscribed" => Self::Unsubscribed {
-                channel: flat.channel.ok_or_else(|| lacks("channel"))?,
-                code: flat.code.unwrap_or_default(),
-            },
+            "unsubscribed" => Self::Unsubscribed { channel: named?, code: flat.code.unwrap_or_default() },
             "reconnect" => Self::Reconnect { after_ms: flat.after_ms.unwrap_or(0) },
             _ => Self::Unknown(flat.kind),
         })
     }
 
     /// The flat frame. `data` turns a payload into what `data` can hold; none: it goes as base64.
-    pub(crate) fn to_flat<D>(&self, data: impl FnOnce(&Payload) -> Option<D>) -> ServerFlat<D> {
+    pub(crate) fn to_flat<D>(&self, data: impl Fn(&Payload) -> Option<D>) -> ServerFlat<D> {
         let flat = |kind: &str, id: Option<u64>| {
             let mut flat = ServerFlat::new(kind);
             flat.id = id;
             flat
         };
+        let about = |kind: &str, id: Option<u64>, channel: &str, position: Option<Position>| ServerFlat {
+            channel: Some(channel.to_owned()),
+            epoch: position.map(|p| p.epoch.to_string()),
+            offset: position.map(|p| p.offset),
+            ..flat(kind, id)
+        };
+        let logged = |events: &[Logged]| Some(events.iter().map(|event| event.to_flat(&data)).collect());
         match self {
             Self::Connected { id, session, client, user, ping_ms, message_bytes, channels } => {
                 let limits = LimitsFlat { message_bytes: *message_bytes, channels: *channels };
@@ -170,8 +224,19 @@ impl ServerFrame {
                     ..flat("connected", Some(*id))
                 }
             }
-            Self::Subscribed { id, channel } => {
-                ServerFlat { channel: Some(channel.clone()), ..flat("subscribed", Some(*id)) }
+            Self::Subscribed { id, channel, position, recovered, events } => ServerFlat {
+                recovered: *recovered,
+                events: if position.is_some() { logged(events) } else { None },
+                ..about("subscribed", Some(*id), channel, *position)
+            },
+            Self::History { id, channel, position, recovered, events } => ServerFlat {
+                recovered: *recovered,
+                events: logged(events),
+                ..about("history", Some(*id), channel, Some(*position))
+            },
+            Self::Position { channel, position } => about("position", None, channel, Some(*position)),
+            Self::Gap { channel, position, reason } => {
+                ServerFlat { reason: Some(reason.clone()), ..about("gap", None, channel, Some(*position)) }
             }
             Self::Ok { id, position } => ServerFlat {
                 epoch: position.map(|p| p.epoch.to_string()),

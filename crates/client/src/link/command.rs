@@ -84,7 +84,7 @@ impl<R> Link<R> {
         };
         let limit = open.message_bytes;
         let id = self.requests.open(Asked::Publish(reply), now.at);
-        let message = self.encode(&ClientFrame::Publish { id, channel, data });
+        let message = self.encode(&ClientFrame::Publish { id, channel, data, key: None });
         let bytes = message.len();
         if limit == 0 || bytes as u64 <= limit {
             effects.push(Effect::Send(message));
@@ -105,7 +105,7 @@ impl<R> Link<R> {
             if let Some(wanted) = self.wanted.get_mut(&channel).filter(|wanted| wanted.seat == Seat::Due) {
                 wanted.seat = Seat::Asked;
                 let id = self.requests.open(Asked::Subscribe(channel.clone()), now.at);
-                self.send(&ClientFrame::Subscribe { id, channel }, effects);
+                self.send(&ClientFrame::Subscribe { id, channel, since: None, last: None }, effects);
             }
         }
     }

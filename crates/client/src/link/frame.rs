@@ -51,7 +51,7 @@ impl<R> Link<R> {
                     effects.push(Effect::News(News::State(State::Connected { session, user })));
                 }
             }
-            ServerFrame::Subscribed { id, channel } => {
+            ServerFrame::Subscribed { id, channel, .. } => {
                 self.requests.close(id);
                 self.subscribed(&channel, now, effects);
             }
@@ -72,7 +72,12 @@ impl<R> Link<R> {
                     open.leave = Leave::At(now.at + Duration::from_millis(after_ms).min(LONGEST));
                 }
             }
-            ServerFrame::Pong { .. } | ServerFrame::Error { id: None, .. } | ServerFrame::Unknown(_) => {}
+            ServerFrame::History { .. }
+            | ServerFrame::Position { .. }
+            | ServerFrame::Gap { .. }
+            | ServerFrame::Pong { .. }
+            | ServerFrame::Error { id: None, .. }
+            | ServerFrame::Unknown(_) => {}
         }
     }
 

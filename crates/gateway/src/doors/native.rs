@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidegate_core::access::Credentials;
 use tidegate_core::session::{Input, Reply};
-use tidegate_core::{ClientId, Close, Limits};
+use tidegate_core::{ClientId, Close, Limits, Reason, Refusal};
 use tidegate_protocol::{ClientFrame, Codec, Malformed, ServerFrame, codes, json, msgpack};
 
 use super::websocket::{Broken, Frames, Heard, Opcode};
@@ -70,9 +70,13 @@ impl Native {
                 message_bytes: self.greeting.limits.message_bytes as u64,
                 channels: self.greeting.limits.channels as u64,
             },
-            Reply::Subscribed { id, channel } => {
-                ServerFrame::Subscribed { id: id.get(), channel: channel.as_str().to_owned() }
-            }
+            Reply::Subscribed { id, channel } => ServerFrame::Subscribed {
+                id: id.get(),
+                channel: channel.as_str().to_owned(),
+                position: None,
+                recovered: None,
+                events: Vec::new(),
+            },
             Reply::Unsubscribed { id } => ServerFrame::Ok { id: id.get(), position: None },
             Reply::Published { id, position } => ServerFrame::Ok { id: id.get(), position: *position },
             Reply::Pong { id } => ServerFrame::Pong { id: id.map(|id| id.get()) },
@@ -108,10 +112,14 @@ fn input(request: Result<ClientFrame, Malformed>, shown: &mut Option<Box<str>>) 
             let client = client.unwrap_or_else(random_client);
             Input::Connect { id, credentials: Credentials { token }, client }
         }
-        Ok(ClientFrame::Subscribe { id, channel }) => Input::Subscribe { id, channel },
+        Ok(ClientFrame::Subscribe { id, channel, .. }) => Input::Subscribe { id, channel },
         Ok(ClientFrame::Unsubscribe { id, channel }) => Input::Unsubscribe { id, channel },
-        Ok(ClientFrame::Publish { id, channel, data }) => {
+        Ok(ClientFrame::Publish { id, channel, data, .. }) => {
             Input::Publish { id: Some(id), channel: Some(channel), payload: data }
+        }
+        Ok(ClientFrame::History { id, .. }) => {
+            let refusal = Refusal::new(Reason::UnknownType, "no channel has a history yet");
+            Input::Malformed { id: Some(id), refusal }
         }
         Ok(ClientFrame::Ping { id }) => Input::Ping { id },
         Err(Malformed { id, refusal }) => Input::Malformed { id, refusal },

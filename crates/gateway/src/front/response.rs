@@ -93,7 +93,7 @@ pub(crate) fn refusal_response(refusal: &Refusal) -> Said {
     let close = match refusal.reason {
         Reason::Unauthorized => Close::Unauthorized,
         Reason::Forbidden => Close::Forbidden,
-        Reason::Unavailable => Close::Overloaded,
+        Reason::Unavailable | Reason::Behind => Close::Overloaded,
         Reason::RateLimited => Close::RateLimited,
         Reason::Internal => Close::Internal,
         _ => Close::BadRequest,

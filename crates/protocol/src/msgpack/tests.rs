@@ -1,26 +1,41 @@
 //! The laws of the MessagePack codec.
 
 use proptest::prelude::*;
-use tidegate_core::{ClientId, Reason, RequestId};
+use tidegate_core::{ChannelName, ClientId, Event, Position, Reason, RequestId};
 
 use super::*;
 
 #[test]
 fn several_requests_a_frame_back_to_back() {
     let id = RequestId::new(7).unwrap();
+    let since: Position = "1763700000000000001-9007199254740991".parse().unwrap();
     let frames = [
         ClientFrame::Connect { id, token: Some("t".into()), client: ClientId::parse("c").ok() },
-        ClientFrame::Subscribe { id, channel: "chat:1".parse().unwrap() },
-        ClientFrame::Publish { id, channel: "chat:1".parse().unwrap(), data: Bytes::from_static(b"\xff") },
+        ClientFrame::Subscribe { id, channel: "chat:1".parse().unwrap(), since: None, last: None },
+        ClientFrame::Subscribe { id, channel: "chat:1".parse().unwrap(), since: Some(since), last: None },
+        ClientFrame::Subscribe { id, channel: "chat:1".parse().unwrap(), since: None, last: Some(0) },
+        ClientFrame::History { id, channel: "chat:1".parse().unwrap(), since: None, limit: Some(u32::MAX) },
+        ClientFrame::History { id, channel: "chat:1".parse().unwrap(), since: Some(since), limit: None },
+        ClientFrame::Publish {
+            id,
+            channel: "chat:1".parse().unwrap(),
+            data: Bytes::from_static(b"\xff"),
+            key: Some("k".into()),
+        },
         ClientFrame::Publish {
             id,
             channel: "chat:1".parse().unwrap(),
             data: Bytes::from_static(b"{\"a\":1.50}"),
+            key: None,
         },
     ];
     let bytes: Vec<u8> = frames.iter().flat_map(encode_client).collect();
     let decoded: Vec<_> = decode_client(&bytes).into_iter().map(Result::unwrap).collect();
     assert_eq!(decoded, frames);
+    for frame in frames {
+        let json = crate::json::encode_client(&frame);
+        assert_eq!(crate::json::decode_client(json.as_bytes()).remove(0), Ok(frame), "JSON says the same");
+    }
 }
 
 #[test]
@@ -30,6 +45,7 @@ fn json_frames_say_the_same() {
         id,
         channel: "chat:1".parse().unwrap(),
         data: Bytes::from_static(b"{\"a\":1.50}"),
+        key: Some("k".into()),
     };
     let json = crate::json::decode_client(crate::json::encode_client(&frame).as_bytes()).remove(0);
     assert_eq!(json.unwrap(), frame);
@@ -142,6 +158,34 @@ fn a_request_that_cannot_be_decoded_is_refused_with_its_id() {
             seven,
             "binary, not a map",
         ),
+        ("a number for a position", ping(3, b"\xa5since\x07"), seven, "`since` must be a map with"),
+        ("a position of nothing", ping(3, b"\xa5since\x80"), seven, "`since` needs an `epoch`"),
+        (
+            "a number for an epoch",
+            ping(3, b"\xa5since\x82\xa5epoch\x01\xa6offset\x01"),
+            seven,
+            "`since.epoch` must be a string of 19 digits, not 1",
+        ),
+        (
+            "a negative offset",
+            ping(3, b"\xa5since\x82\xa5epoch\xb31763700000000000001\xa6offset\xff"),
+            seven,
+            "`since.offset` must be an integer from 0 to 9007199254740991, not -1",
+        ),
+        (
+            "a position of 2^32-1 entries",
+            ping(3, b"\xa5since\xdf\xff\xff\xff\xff\xa5epoch"),
+            seven,
+            "one MessagePack map",
+        ),
+        (
+            "10,000 positions",
+            ping(3, &[&b"\xa5since"[..], &b"\x81\xa5epoch".repeat(10_000)].concat()),
+            seven,
+            "depth",
+        ),
+        ("bytes for a key", ping(3, b"\xa3key\xc4\x01k"), seven, "`key` must be a string, not 1 bytes"),
+        ("a huge count", ping(3, b"\xa4last\xcf\0\0\0\x01\0\0\0\0"), seven, "not 4294967296"),
     ] {
         let (given, message) = refused(&bytes);
         assert!(given == id && message.contains(words), "{what}: {given:?} {message}");
@@ -173,9 +217,24 @@ fn what_a_refusal_repeats_is_cut() {
 }
 
 /// Names and values that requests have, and some that they do not.
-const NAMES: [&str; 9] =
-    ["type", "id", "token", "client", "channel", "data", "data_base64", "later", "limits"];
-const VALUES: [&[u8]; 16] = [
+const NAMES: [&str; 13] = [
+    "type",
+    "id",
+    "token",
+    "client",
+    "channel",
+    "data",
+    "data_base64",
+    "since",
+    "last",
+    "limit",
+    "key",
+    "later",
+    "limits",
+];
+const VALUES: [&[u8]; 18] = [
+    b"\xa7history",
+    b"\x82\xa5epoch\xb31763700000000000001\xa6offset\x03",
     b"\xa7connect",
     b"\xa9subscribe",
     b"\xabunsubscribe",
@@ -194,7 +253,58 @@ const VALUES: [&[u8]; 16] = [
     b"\xcf\x00\x20\x00\x00\x00\x00\x00\x00",
 ];
 
+#[test]
+fn frames_of_the_history_say_what_json_says() {
+    let channel: ChannelName = "chat:1".parse().unwrap();
+    let at: Position = "1763700000000000001-3".parse().unwrap();
+    let (mut packed, mut json) = (Vec::new(), Vec::new());
+    write_position(&mut packed, &channel, at);
+    write_gap(&mut packed, &channel, at, "why");
+    write_subscribed(&mut packed, RequestId::new(7).unwrap(), &channel, None, None, &[]);
+    crate::json::write_position(&mut json, &channel, at);
+    json.push(b'\n');
+    crate::json::write_gap(&mut json, &channel, at, "why");
+    json.push(b'\n');
+    crate::json::write_subscribed(&mut json, RequestId::new(7).unwrap(), &channel, None, None, &[]);
+    let frames = decode_server(&packed).unwrap();
+    assert_eq!(frames, crate::json::decode_server(&json).unwrap());
+    assert_eq!(frames.iter().flat_map(encode_server).collect::<Vec<_>>(), packed, "both ways agree");
+}
+
 proptest! {
+    #[test]
+    fn what_a_history_holds_arrives(
+        events in crate::json::tests::logged(), recovered in any::<Option<bool>>(),
+    ) {
+        let channel: ChannelName = "chat:1".parse().unwrap();
+        let at: Position = "1763700000000000001-3".parse().unwrap();
+        let id = RequestId::new(7).unwrap();
+        let mut out = Vec::new();
+        write_subscribed(&mut out, id, &channel, Some(at), recovered, &events);
+        write_history(&mut out, id, &channel, at, recovered, &events);
+        for event in &events {
+            write_event(&mut out, &channel, event);
+        }
+        let frames = decode_server(&out).unwrap();
+        prop_assert_eq!(frames.len(), 2 + events.len());
+        for (frame, event) in frames[2..].iter().zip(&events) {
+            let ServerFrame::Event(heard) = frame else { panic!() };
+            prop_assert_eq!(heard.offset, event.position.map(|p| p.offset));
+            prop_assert_eq!((heard.from.as_deref(), heard.key.as_deref()), (event.from.as_deref(), event.key.as_deref()));
+            prop_assert!(heard.payload.kind() != PayloadKind::Text || event.payload.kind() != PayloadKind::Text);
+        }
+        let ServerFrame::Subscribed { events: first, recovered: said, .. } = &frames[0] else { panic!() };
+        let ServerFrame::History { events: second, .. } = &frames[1] else { panic!() };
+        prop_assert_eq!(first, second);
+        prop_assert_eq!(*said, recovered);
+        for (logged, frame) in first.iter().zip(&frames[2..]) {
+            let ServerFrame::Event(heard) = frame else { panic!() };
+            prop_assert_eq!((Some(logged.offset), &logged.payload), (heard.offset, &heard.payload));
+        }
+        let again: Vec<u8> = frames.iter().flat_map(encode_server).collect();
+        prop_assert_eq!(again, out, "both ways agree");
+    }
+
     #[test]
     fn any_bytes_are_decoded_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         for frame in decode_client(&bytes).into_iter().flatten() {

@@ -21,6 +21,9 @@ fn json_rows() -> Vec<Refused> {
         |data: &str| format!(r#"{{"type":"publish","id":7,"channel":"a","data":{data}}}"#).into_bytes();
     let subscribe =
         |channel: &str| format!(r#"{{"type":"subscribe","id":7,"channel":"{channel}"}}"#).into_bytes();
+    let since = |position: &str| {
+        format!(r#"{{"type":"subscribe","id":7,"channel":"a","since":{position}}}"#).into_bytes()
+    };
     let (bad, named): (&[_], &[_]) = (&[("bad_request", None)], &[("bad_request", Some(7))]);
     vec![
         ("no JSON", b"hello".to_vec(), bad),
@@ -60,6 +63,28 @@ fn json_rows() -> Vec<Refused> {
             "no subscription",
             br#"{"type":"unsubscribe","id":7,"channel":"a"}"#.to_vec(),
             &[("not_subscribed", Some(7))],
+        ),
+        ("a position that is a text", since(r#""1763700000000000001-1""#), named),
+        ("a position without an offset", since(r#"{"epoch":"1763700000000000001"}"#), named),
+        ("an epoch that is a number", since(r#"{"epoch":1763700000000000001,"offset":1}"#), named),
+        ("an epoch of 18 digits", since(r#"{"epoch":"176370000000000001","offset":1}"#), named),
+        ("an offset of -1", since(r#"{"epoch":"1763700000000000001","offset":-1}"#), named),
+        ("an offset of 2^53", since(r#"{"epoch":"1763700000000000001","offset":9007199254740992}"#), named),
+        ("6,000 positions in each other", since(&"{\"epoch\":".repeat(6_000)), named),
+        ("a position and a count", since(r#"{"epoch":"1763700000000000001","offset":1},"last":1"#), named),
+        (
+            "a count of 2^32",
+            br#"{"type":"subscribe","id":7,"channel":"a","last":4294967296}"#.to_vec(),
+            named,
+        ),
+        ("a limit that is a text", br#"{"type":"history","id":7,"channel":"a","limit":"1"}"#.to_vec(), named),
+        ("a history of nothing", br#"{"type":"history","id":7}"#.to_vec(), named),
+        ("an empty key", br#"{"type":"publish","id":7,"channel":"a","data":1,"key":""}"#.to_vec(), named),
+        (
+            "a key of 129 bytes",
+            format!(r#"{{"type":"publish","id":7,"channel":"a","data":1,"key":"{}"}}"#, "k".repeat(129))
+                .into(),
+            named,
         ),
         ("no data", br#"{"type":"publish","id":7,"channel":"a"}"#.to_vec(), named),
         (
@@ -122,6 +147,21 @@ fn msgpack_rows() -> Vec<Refused> {
             "a bad channel",
             request(3, b"\xa4type\xa9subscribe\xa7channel\xa3a b"),
             &[("bad_channel", Some(7))],
+        ),
+        (
+            "a position that is a number",
+            request(4, b"\xa4type\xa9subscribe\xa7channel\xa1a\xa5since\x07"),
+            named,
+        ),
+        (
+            "a position of 2^32-1 entries",
+            request(4, b"\xa4type\xa9subscribe\xa7channel\xa1a\xa5since\xdf\xff\xff\xff\xff"),
+            named,
+        ),
+        (
+            "bytes for a key",
+            request(5, b"\xa4type\xa7publish\xa7channel\xa1a\xa4data\xa11\xa3key\xc4\x01k"),
+            named,
         ),
         ("a number for data", request(4, b"\xa4type\xa7publish\xa7channel\xa1a\xa4data\x01"), named),
         (
