@@ -12,6 +12,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("closing", &[]),
     ("cluster", &[Redis, Nginx]),
     ("cluster_command", &[Redis, Nginx]),
+    ("confirming", &[Redis]),
     ("conformance", &[Redis]),
     ("declared_lengths", &[]),
     ("deploy", &[Redis, Nginx, Python, Prometheus]),

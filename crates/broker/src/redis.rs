@@ -108,6 +108,12 @@ impl RedisBroker {
         self.servers.shard_of(&self.keys.channel(channel.as_str())).map(Shard)
     }
 
+    /// Whether the topology itself names one server as master of this channel, and both what is heard and what is
+    /// published go through that server now. It is asked after this was called; no answer within a second is a no.
+    pub async fn confirm(&self, channel: &ChannelName) -> bool {
+        self.servers.confirm(&self.keys.channel(channel.as_str())).await
+    }
+
     /// Up to `limit` channels that somebody on any node is subscribed to, in no order. For people
     /// and tools: Redis looks at all its pub/sub names.
     ///

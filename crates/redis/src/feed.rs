@@ -11,15 +11,17 @@ mod supervisor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::dialect::Dialect;
+use crate::link::Line;
 use crate::task::Task;
 use crate::whereabouts::Whereabouts;
 use crate::{Patience, RedisError};
 use requests::{Request, Subscribe};
-use supervisor::Supervisor;
+use supervisor::{Supervisor, Voice};
 
 /// Requests that may wait for the supervisor. One more waits with its caller, and fails with it
 /// when its time is over.
@@ -43,6 +45,8 @@ pub(crate) struct Feed {
     requests: mpsc::Sender<Request>,
     /// Whether Redis is heard.
     heard: Arc<AtomicBool>,
+    /// The way to the server that is heard.
+    line: Arc<Mutex<Option<Line>>>,
     supervisor: Task,
 }
 
@@ -56,9 +60,10 @@ impl Feed {
     ) -> Self {
         let (requests, inbox) = mpsc::channel(REQUESTS);
         let heard = Arc::new(AtomicBool::new(false));
-        let supervisor =
-            Supervisor::new(whereabouts, dialect, patience, Arc::new(ears), Arc::clone(&heard), inbox);
-        Self { requests, heard, supervisor: Task::spawn(supervisor.run()) }
+        let line = Arc::default();
+        let voice = Voice::new(ears, &heard, &line);
+        let supervisor = Supervisor::new(whereabouts, dialect, patience, voice, inbox);
+        Self { requests, heard, line, supervisor: Task::spawn(supervisor.run()) }
     }
 
     /// Subscribes to pub/sub names. When it returns, Redis has confirmed them, and they stay
@@ -83,6 +88,11 @@ impl Feed {
             Ok(None) => Err(RedisError::unavailable("the connection was lost meanwhile")),
             Err(_) => Err(RedisError::unavailable("no answer in time")),
         }
+    }
+
+    /// The way to the server that is heard now.
+    pub(crate) fn line(&self) -> Option<Line> {
+        self.line.lock().clone()
     }
 
     /// Ends subscriptions: soon on this connection, for sure on later ones.

@@ -18,6 +18,7 @@ mod lookout;
 mod pool;
 mod prefix;
 mod publisher;
+mod rounds;
 mod servers;
 mod settings;
 mod shard;

@@ -3,6 +3,8 @@
 //! redis-rs reads the socket in a task of its own and calls us from there with what Redis pushes.
 //! Once a [`Link`] is dropped, nothing is heard from it any more, though that task may still run.
 
+mod line;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -17,10 +19,12 @@ use tokio_util::sync::CancellationToken;
 use crate::address::Address;
 use crate::whereabouts::Whereabouts;
 use crate::{Patience, RedisError};
+pub(crate) use line::Line;
 
 /// A connection that stands, or stood.
 pub(crate) struct Link {
     pub(crate) connection: MultiplexedConnection,
+    address: Address,
     signs: Arc<Signs>,
 }
 
@@ -81,7 +85,7 @@ impl Link {
                 Ok::<(), RedisError>(())
             });
         let connection = address.client()?.get_multiplexed_async_connection_with_config(&config).await?;
-        let link = Self { connection, signs };
+        let link = Self { connection, address: address.clone(), signs };
         if must_be_master {
             let late = |_| RedisError::Unavailable(format!("{address} does not say its role"));
             timeout(patience.response, link.role(address)).await.map_err(late)??;

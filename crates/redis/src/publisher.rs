@@ -15,7 +15,7 @@ use crate::backoff::Backoff;
 use crate::command::{Beside, Keyed, is_function_missing, is_read_only};
 use crate::dialect::Dialect;
 use crate::functions::{Functions, Lacking};
-use crate::link::{Link, is_master};
+use crate::link::{Line, Link, is_master};
 use crate::task::Task;
 use crate::whereabouts::Whereabouts;
 use crate::{Patience, RedisError};
@@ -95,6 +95,11 @@ impl Publisher {
             }
         }
         results
+    }
+
+    /// The way to the server that is published to now.
+    pub(crate) fn line(&self) -> Option<Line> {
+        self.shared.link.lock().as_ref().map(|link| link.line())
     }
 
     /// Closes the connection and waits until the supervisor has ended.

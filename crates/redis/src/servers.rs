@@ -2,20 +2,27 @@
 //! look after, or a Cluster.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::join;
 use redis::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::address::Address;
 use crate::cluster::Cluster;
 use crate::command::{Answer, Beside, Call, Fields, Keyed};
 use crate::dialect::Dialect;
 use crate::functions::Functions;
+use crate::lookout::jury::Sentinels;
+use crate::rounds::Rounds;
 use crate::shard::Shard;
 use crate::task::Task;
 use crate::topology::cluster_nodes;
 use crate::whereabouts::Whereabouts;
 use crate::{Library, LibraryState, Patience, RedisError, Settings, Topology, lookout};
+
+/// How long it may take to ask the topology and both connections.
+const CONFIRM: Duration = Duration::from_secs(1);
 
 /// Hears what the servers say. Its functions are called from the tasks that read: they must not block.
 pub trait FeedSink: Send + Sync + 'static {
@@ -41,8 +48,15 @@ pub struct Servers<S> {
 }
 
 enum Reach<S> {
-    One { shard: Box<Shard<S>>, lookout: Option<Task> },
+    One { shard: Box<Shard<S>>, guards: Option<Box<Guards>> },
     Cluster(Cluster<S>),
+}
+
+/// Who looks after the one master.
+struct Guards {
+    lookout: Task,
+    sentinels: Sentinels,
+    verdicts: Rounds<Option<Address>>,
 }
 
 impl<S: FeedSink> Servers<S> {
@@ -58,17 +72,21 @@ impl<S: FeedSink> Servers<S> {
     ) -> Result<Self, RedisError> {
         let sink = Arc::new(sink);
         let functions = library.map(|(library, state)| Arc::new(Functions::new(library, state)));
-        let one = |whereabouts, lookout| {
+        let one = |whereabouts, guards| {
             // Only a Cluster moves names.
             let functions = functions.clone();
             let shard = Shard::start(0, whereabouts, Dialect::Plain, settings, functions, &sink, |_| {});
-            Reach::One { shard: Box::new(shard), lookout }
+            Reach::One { shard: Box::new(shard), guards }
         };
         let reach = match &settings.topology {
             Topology::Standalone(url) => one(Whereabouts::fixed(Address::parse("redis.url", url)?), None),
             Topology::Sentinel(sentinel) => {
                 let (task, whereabouts) = lookout::sentinel::follow(sentinel, settings.patience)?;
-                one(whereabouts, Some(task))
+                let sentinels = Sentinels::new(sentinel)?;
+                one(
+                    whereabouts,
+                    Some(Box::new(Guards { lookout: task, sentinels, verdicts: Rounds::default() })),
+                )
             }
             Topology::Cluster(nodes) => {
                 let seeds = cluster_nodes(nodes)?;
@@ -150,6 +168,24 @@ impl<S: FeedSink> Servers<S> {
         }
     }
 
+    /// Whether the topology itself, asked after this was called, names one server as the master of this name
+    /// (the one address; most Sentinels; most masters of the Cluster), and that server is the one that is heard
+    /// and published to now. No answer in time is a no.
+    pub async fn confirm(&self, name: &str) -> bool {
+        let confirming = async {
+            match &self.reach {
+                Reach::One { shard, guards: None } => shard.master().await.is_some(),
+                Reach::One { shard, guards: Some(guards) } => {
+                    let ask = async || guards.sentinels.verdict(&self.patience).await;
+                    let (named, used) = join(guards.verdicts.next(ask), shard.master()).await;
+                    named.is_some() && named == used
+                }
+                Reach::Cluster(cluster) => cluster.confirm(name).await,
+            }
+        };
+        timeout(CONFIRM, confirming).await.unwrap_or(false)
+    }
+
     /// The pub/sub names with our prefix that somebody is subscribed to, in no order. Redis looks at
     /// all its names and sends them at once: for people and tools.
     ///
@@ -171,9 +207,9 @@ impl<S: FeedSink> Servers<S> {
     /// Ends all tasks and connections and waits for them. Afterwards everything is unavailable.
     pub async fn stop(&self) {
         match &self.reach {
-            Reach::One { shard, lookout } => {
-                if let Some(lookout) = lookout {
-                    lookout.stop().await;
+            Reach::One { shard, guards } => {
+                if let Some(guards) = guards {
+                    guards.lookout.stop().await;
                 }
                 shard.stop().await;
             }

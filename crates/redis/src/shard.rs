@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join;
 use parking_lot::Mutex;
 
+use crate::address::Address;
 use crate::dialect::Dialect;
 use crate::feed::{Ears, Feed};
 use crate::functions::Functions;
 use crate::pool::Pool;
 use crate::publisher::Publisher;
+use crate::rounds::Rounds;
 use crate::whereabouts::Whereabouts;
 use crate::{FeedSink, Keys, RedisError, Settings};
 
@@ -18,6 +21,8 @@ pub(crate) struct Shard<S> {
     pub(crate) publisher: Publisher,
     pub(crate) pool: Pool,
     health: Arc<Health<S>>,
+    /// Answers to [`master`](Self::master).
+    masters: Rounds<Option<Address>>,
 }
 
 impl<S: FeedSink> Shard<S> {
@@ -42,6 +47,7 @@ impl<S: FeedSink> Shard<S> {
             publisher: Publisher::start(whereabouts.clone(), dialect, patience, functions, heard),
             pool: Pool::new(whereabouts, dialect, patience, Keys::new(&settings.prefix)),
             health,
+            masters: Rounds::default(),
         }
     }
 
@@ -56,6 +62,16 @@ impl<S: FeedSink> Shard<S> {
     pub(crate) fn is_heard(&self) -> bool {
         let state = self.health.state.lock();
         state.feed && state.publisher
+    }
+
+    /// The master that is heard and published to now: one server, at the other end of both connections.
+    pub(crate) async fn master(&self) -> Option<Address> {
+        let ask = async || {
+            let (heard, published_to) = (self.feed.line()?, self.publisher.line()?);
+            let (heard, published_to) = join(heard.master(), published_to.master()).await;
+            if heard == published_to { heard.map(|master| master.address) } else { None }
+        };
+        self.masters.next(ask).await
     }
 
     /// Ends all tasks and connections and waits for them.

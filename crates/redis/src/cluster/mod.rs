@@ -4,6 +4,7 @@
 //! as the [`Lookout`] sees it; `placing.rs` brings subscriptions to where they belong.
 
 mod commands;
+mod confirming;
 mod places;
 mod placing;
 mod subscribing;
@@ -19,8 +20,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::address::Address;
 use crate::dialect::Dialect;
 use crate::functions::Functions;
+use crate::lookout::jury::Verdict;
 use crate::lookout::slots::{Lookout, Master, SlotMap};
 use crate::lookout::{LogPace, next_look};
+use crate::rounds::Rounds;
 use crate::shard::Shard;
 use crate::task::Task;
 use crate::whereabouts::Whereabouts;
@@ -33,6 +36,8 @@ pub(crate) struct Cluster<S> {
     shared: Arc<Shared<S>>,
     lookout: Task,
     placing: Task,
+    /// What masters say of all slots, for [`confirm`](Self::confirm).
+    verdicts: Rounds<Verdict>,
 }
 
 struct Shared<S> {
@@ -90,7 +95,7 @@ impl<S: FeedSink> Cluster<S> {
         });
         let lookout = Task::spawn(look_out(Lookout::new(seeds), Arc::clone(&shared)));
         let placing = Task::spawn(placing::place(Arc::clone(&shared)));
-        Self { shared, lookout, placing }
+        Self { shared, lookout, placing, verdicts: Rounds::default() }
     }
 
     /// All shards.

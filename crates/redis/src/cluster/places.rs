@@ -170,6 +170,11 @@ impl Places {
         misplaced
     }
 
+    /// Whether a name, if anybody wants it, is subscribed on this shard.
+    pub(super) fn is_nowhere_but_on(&self, number: u16, name: &str) -> bool {
+        self.0.get(name).is_none_or(|wanted| wanted.place == Place::On(number))
+    }
+
     /// Whether any of these is nowhere for so long.
     pub(super) fn are_nowhere_for(&self, names: &[String], time: Duration) -> bool {
         names

@@ -32,6 +32,11 @@ impl Table {
         Some(self.owners[usize::from(slot)]).filter(|&owner| owner != NOBODY)
     }
 
+    /// The id of a shard's master.
+    pub(super) fn master(&self, number: u16) -> Option<&str> {
+        self.masters.get(&number).map(String::as_str)
+    }
+
     /// Takes over a new map. Returns the number of each master's shard, in the map's order: the one it
     /// had, or that of the shard whose slots it has taken over (a failover), or a new one.
     pub(super) fn update(&mut self, map: &SlotMap) -> Vec<u16> {

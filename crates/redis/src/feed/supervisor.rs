@@ -15,7 +15,7 @@ use super::requests::{Request, Subscriptions};
 use super::{Ears, REQUESTS};
 use crate::backoff::Backoff;
 use crate::dialect::Dialect;
-use crate::link::{Heard, Link};
+use crate::link::{Heard, Line, Link};
 use crate::whereabouts::Whereabouts;
 use crate::{Patience, RedisError};
 
@@ -34,10 +34,11 @@ pub(super) struct Supervisor<S> {
     links: u64,
 }
 
-/// Tells callers and ears whether Redis is heard.
-struct Voice<S> {
+/// Tells callers and ears whether Redis is heard, and where.
+pub(super) struct Voice<S> {
     ears: Arc<S>,
     heard: Arc<AtomicBool>,
+    line: Arc<Mutex<Option<Line>>>,
 }
 
 /// Subscriptions that Redis has ended by itself, on their way from the connection's task.
@@ -53,12 +54,11 @@ impl<S: Ears> Supervisor<S> {
         whereabouts: Whereabouts,
         dialect: Dialect,
         patience: Patience,
-        ears: Arc<S>,
-        heard: Arc<AtomicBool>,
+        voice: Voice<S>,
         inbox: mpsc::Receiver<Request>,
     ) -> Self {
-        let voice = Arc::new(Voice { ears, heard });
         let subscriptions = Subscriptions::default();
+        let voice = Arc::new(voice);
         Self { whereabouts, dialect, patience, voice, inbox, subscriptions, links: 0 }
     }
 
@@ -72,7 +72,9 @@ impl<S: Ears> Supervisor<S> {
                     let opened = Instant::now();
                     self.links += 1;
                     logged = None;
+                    *self.voice.line.lock() = Some(link.line());
                     let why = self.serve(link, &ended).await;
+                    *self.voice.line.lock() = None;
                     self.voice.down(&why);
                     self.subscriptions.refuse_pending();
                     backoff.lived(opened.elapsed());
@@ -167,6 +169,10 @@ impl Ended {
 }
 
 impl<S: Ears> Voice<S> {
+    pub(super) fn new(ears: S, heard: &Arc<AtomicBool>, line: &Arc<Mutex<Option<Line>>>) -> Self {
+        Self { ears: Arc::new(ears), heard: Arc::clone(heard), line: Arc::clone(line) }
+    }
+
     fn up(&self, link: u64) {
         if !self.heard.swap(true, Ordering::AcqRel) {
             self.ears.up(link);

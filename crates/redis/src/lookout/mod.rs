@@ -1,6 +1,7 @@
 //! Who knows where the masters are: Sentinels, or the nodes of a Cluster. They are asked once a second,
 //! and at once when something seems wrong; the newest of their answers counts.
 
+pub(crate) mod jury;
 pub(crate) mod sentinel;
 pub(crate) mod slots;
 mod witness;

@@ -20,11 +20,11 @@ use crate::{Patience, RedisError};
 
 /// What one Sentinel says.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Testimony {
+pub(super) struct Testimony {
     /// Grows with each failover.
     config_epoch: u64,
-    host: String,
-    port: u16,
+    pub(super) host: String,
+    pub(super) port: u16,
 }
 
 /// Starts to follow the master. The task must be kept.
@@ -93,7 +93,7 @@ async fn ask(
     Ok((testimonies.into_iter().max().ok_or(why)?, are_most))
 }
 
-fn understand(answer: Option<&Value>) -> Option<Testimony> {
+pub(super) fn understand(answer: Option<&Value>) -> Option<Testimony> {
     let fields: HashMap<String, String> = FromRedisValue::from_redis_value(answer?.clone()).ok()?;
     Some(Testimony {
         config_epoch: fields.get("config-epoch")?.parse().ok()?,

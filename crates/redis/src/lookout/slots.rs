@@ -36,6 +36,15 @@ pub(crate) struct Master {
     pub(crate) ranges: Vec<(u16, u16)>,
 }
 
+impl SlotMap {
+    /// The id of the master that holds a slot.
+    pub(super) fn owner(&self, slot: u16) -> Option<&str> {
+        let holds =
+            |master: &&Master| master.ranges.iter().any(|(first, last)| (*first..=*last).contains(&slot));
+        self.masters.iter().find(holds).map(|master| master.id.as_str())
+    }
+}
+
 /// The nodes that can be asked.
 pub(crate) struct Lookout {
     seeds: Vec<Address>,
@@ -46,11 +55,11 @@ pub(crate) struct Lookout {
 
 /// What one node says.
 #[derive(Debug, PartialEq, Eq)]
-struct Testimony {
+pub(super) struct Testimony {
     /// Whether it sees most masters, and all slots are served.
-    is_ok: bool,
-    epoch: u64,
-    map: SlotMap,
+    pub(super) is_ok: bool,
+    pub(super) epoch: u64,
+    pub(super) map: SlotMap,
 }
 
 impl Lookout {
@@ -121,7 +130,7 @@ impl Lookout {
 
 /// Reads the answers to `CLUSTER INFO` and `CLUSTER SLOTS`. A node that does not know its own name is
 /// where it was `asked`.
-fn understand(answers: &[Value], asked: &str) -> Option<Testimony> {
+pub(super) fn understand(answers: &[Value], asked: &str) -> Option<Testimony> {
     let [info, slots] = answers else { return None };
     let info = String::from_redis_value(info.clone()).ok()?;
     let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
