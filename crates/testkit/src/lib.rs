@@ -7,6 +7,7 @@
 pub mod autobahn;
 pub mod checker;
 mod echo;
+pub mod history;
 mod nginx;
 mod node;
 mod poll;
@@ -19,6 +20,7 @@ mod report;
 mod sentinel;
 pub mod tools;
 mod usage;
+pub mod witness;
 
 pub use echo::echo_binary;
 pub use nginx::Nginx;
