@@ -109,6 +109,16 @@ impl<S: Clone> Hub<S> {
         shard.attach(seat.channel.index, seat.slot);
     }
 
+    /// From now on the seat hears nothing, until it is given back: no batch, not even an open one.
+    pub fn mute(&self, seat: Seat) {
+        self.lock(seat.channel).mute(seat.channel.index, seat.slot);
+    }
+
+    /// The name of a seat's channel.
+    pub fn name(&self, channel: ChannelKey) -> ChannelName {
+        self.lock(channel).name(channel.index)
+    }
+
     /// Gives the seat back. Returns the channel's name if this was its last seat: the channel then
     /// lingers until somebody joins or [`Hub::retire`] removes it.
     pub fn leave(&self, seat: Seat) -> Option<ChannelName> {
@@ -148,9 +158,11 @@ impl<S: Clone> Hub<S> {
 
     /// Calls `each` for up to `most` subscribers of the batch, and goes on from there in the next
     /// call. True while some are left: the caller can let others run in between.
-    pub fn deliver(&self, batch: &mut Batch, most: usize, each: impl FnMut(&S)) -> bool {
+    pub fn deliver(&self, batch: &mut Batch, most: usize, mut each: impl FnMut(Seat, &S)) -> bool {
         let shard = self.lock(batch.channel);
-        let next = shard.deliver(batch.channel.index, batch.number, batch.next_slot, most, each);
+        let channel = batch.channel;
+        let each = |slot, subscriber: &S| each(Seat { channel, slot }, subscriber);
+        let next = shard.deliver(channel.index, batch.number, batch.next_slot, most, each);
         batch.next_slot = next.unwrap_or(u32::MAX);
         next.is_some()
     }

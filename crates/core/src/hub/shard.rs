@@ -73,6 +73,14 @@ impl<S: Clone> Shard<S> {
         self.channels[index as usize].seats.get_mut(slot).since = since;
     }
 
+    pub(super) fn mute(&mut self, index: u32, slot: u32) {
+        self.channels[index as usize].seats.get_mut(slot).since = DEAF;
+    }
+
+    pub(super) fn name(&self, index: u32) -> ChannelName {
+        self.channels[index as usize].name.clone()
+    }
+
     pub(super) fn leave(&mut self, index: u32, slot: u32) -> Option<ChannelName> {
         let channel = &mut self.channels[index as usize];
         channel.seats.remove(slot);
@@ -116,19 +124,19 @@ impl<S: Clone> Shard<S> {
         batch: u64,
         from: u32,
         most: usize,
-        mut each: impl FnMut(&S),
+        mut each: impl FnMut(u32, &S),
     ) -> Option<u32> {
         let channel = self.channels.get(index as usize)?;
-        let mut visit = |slot: &Slot<S>| {
+        let mut visit = |number: u32, slot: &Slot<S>| {
             if slot.since < batch {
-                each(&slot.subscriber);
+                each(number, &slot.subscriber);
             }
         };
         match &channel.seats {
             Seats::Nobody => None,
             Seats::One(slot) => {
                 if from == 0 {
-                    visit(slot);
+                    visit(0, slot);
                 }
                 None
             }
@@ -142,7 +150,7 @@ impl<S: Clone> Shard<S> {
                         return Some(at);
                     }
                     if let Some(slot) = slots.get(at as usize) {
-                        visit(slot);
+                        visit(at, slot);
                         visited += 1;
                     }
                     at += 1;

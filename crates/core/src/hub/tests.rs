@@ -11,7 +11,7 @@ fn name(text: &str) -> ChannelName {
 fn heard(hub: &Hub<u32>, batch: Option<Batch>) -> Vec<u32> {
     let mut heard = Vec::new();
     if let Some(mut batch) = batch {
-        while hub.deliver(&mut batch, 2, |&s| heard.push(s)) {}
+        while hub.deliver(&mut batch, 2, |_, &s| heard.push(s)) {}
     }
     heard
 }
@@ -63,7 +63,7 @@ fn the_reply_is_placed_before_the_seat_hears() {
     let seat = hub.join(&chat, 7).seat;
     hub.attach(seat, || log.borrow_mut().push("subscribed"));
     let mut batch = hub.open_batch(&chat).unwrap();
-    hub.deliver(&mut batch, 9, |_| log.borrow_mut().push("event"));
+    hub.deliver(&mut batch, 9, |_, _| log.borrow_mut().push("event"));
     assert_eq!(*log.borrow(), ["subscribed", "event"]);
 }
 
@@ -106,7 +106,7 @@ fn a_walk_that_pauses_reaches_everybody_once_while_others_come_and_go() {
     let mut batch = hub.open_batch(&chat).unwrap();
     let mut heard = Vec::new();
     let mut round = 0;
-    while hub.deliver(&mut batch, 10, |&s| heard.push(s)) {
+    while hub.deliver(&mut batch, 10, |_, &s| heard.push(s)) {
         hub.leave(seats[99 - round]);
         let late = hub.join(&chat, 1000).seat;
         hub.attach(late, || ());
@@ -115,4 +115,19 @@ fn a_walk_that_pauses_reaches_everybody_once_while_others_come_and_go() {
     assert!(heard.windows(2).all(|pair| pair[0] < pair[1]), "nobody twice, nobody who came late: {heard:?}");
     let stayed = 100 - round as u32;
     assert!((0..stayed).all(|n| heard.contains(&n)), "everybody who stayed");
+}
+
+#[test]
+fn a_muted_seat_hears_nothing_not_even_the_rest_of_an_open_batch() {
+    let hub = Hub::new(1);
+    let chat = name("chat:1");
+    let seats: Vec<Seat> = (1..4).map(|who| hub.join(&chat, who).seat).collect();
+    seats.iter().for_each(|&seat| hub.attach(seat, || ()));
+    let mut batch = hub.open_batch(&chat).unwrap();
+    let mut told = Vec::new();
+    assert!(hub.deliver(&mut batch, 1, |seat, &who| told.push((seat, who))));
+    hub.mute(seats[1]);
+    hub.deliver(&mut batch, 9, |seat, &who| told.push((seat, who)));
+    assert_eq!(told, [(seats[0], 1), (seats[2], 3)]);
+    assert_eq!(hub.name(seats[1].channel()), chat);
 }

@@ -1,5 +1,6 @@
 //! What a session has asked and not yet heard of.
 
+use crate::place::Since;
 use crate::{ChannelName, RequestId, Ticket};
 
 /// The open questions of one session. Owns no memory while there are none.
@@ -13,10 +14,11 @@ pub(super) struct Asks {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Pending {
     Connect(RequestId, crate::ClientId),
-    Open(Vec<ChannelName>),
-    Join(Option<RequestId>, ChannelName),
+    Open(Vec<(ChannelName, Since)>),
+    Join(Option<RequestId>, ChannelName, Since),
     Leave(RequestId),
     Publish(Option<RequestId>),
+    History(RequestId, ChannelName),
 }
 
 impl Asks {

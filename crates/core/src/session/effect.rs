@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use crate::access::Credentials;
 use crate::hub::Seat;
+use crate::place::Since;
+use crate::session::Past;
 use crate::{ChannelName, ClientId, Close, Position, Refusal, RequestId, SessionId, Ticket};
 
 /// Effects in the order they are to happen. The caller gives the vector, so that it can be reused.
@@ -29,8 +31,15 @@ pub enum Effect {
 pub enum Ask {
     /// Who shows these credentials?
     Authorise(Credentials),
-    /// A seat in this channel, once the broker has confirmed the channel.
-    Join(ChannelName),
+    /// A seat in a channel, once the broker has confirmed the channel.
+    Join {
+        /// Which.
+        channel: ChannelName,
+        /// From where it is heard, if the channel has history.
+        since: Since,
+        /// The request, for a reply with what was missed; none: a bare session.
+        id: Option<RequestId>,
+    },
     /// The seat is given back.
     Leave(Seat),
     /// Publish as this session.
@@ -41,6 +50,17 @@ pub enum Ask {
         payload: Bytes,
         /// Who.
         from: SessionId,
+        /// What makes a second publish of the same event known as such.
+        key: Option<Arc<str>>,
+    },
+    /// Read what a channel remembers.
+    History {
+        /// Which.
+        channel: ChannelName,
+        /// Behind which position; none: the last events.
+        since: Option<Position>,
+        /// Events at most.
+        limit: u32,
     },
 }
 
@@ -66,6 +86,18 @@ pub enum Reply {
         id: RequestId,
         /// The channel.
         channel: ChannelName,
+        /// False if the client named a position: there is no history to go on in. With history the reply
+        /// is the relay's.
+        recovered: Option<bool>,
+    },
+    /// To `history`.
+    History {
+        /// The request.
+        id: RequestId,
+        /// The channel.
+        channel: ChannelName,
+        /// What it remembers.
+        past: Past,
     },
     /// To `unsubscribe`.
     Unsubscribed {

@@ -19,10 +19,15 @@ use crate::{ChannelName, Limits, SessionId};
 
 use asks::Asks;
 pub use effect::{Ask, Effect, Effects, Reply};
-pub use input::{Answer, Input};
+pub use input::{Answer, Input, Past};
 
 /// How long a connection may take to say who it is, in seconds.
 pub const CONNECT_TIMEOUT_S: u64 = 5;
+
+/// Events that one `history` request brings, if it does not say how many.
+pub const HISTORY_DEFAULT: u32 = 100;
+/// Events that one `history` request may ask for. Above: `bad_request`.
+pub const HISTORY_MOST: u32 = 1000;
 
 /// What all sessions of a node share.
 #[derive(Debug)]

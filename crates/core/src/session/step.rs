@@ -8,6 +8,7 @@ use super::asks::Pending;
 use super::{Answer, Ask, Effect, Effects, Input, Manner, Now, Reply, Session, State, Subscription};
 use crate::access::{Action, Credentials, Identity};
 use crate::hub::Seat;
+use crate::place::Since;
 use crate::{ChannelName, ClientId, Close, Position, Reason, Refusal, RequestId, Ticket};
 
 impl Session {
@@ -15,7 +16,7 @@ impl Session {
     pub fn step(&mut self, input: Input, now: Now, effects: &mut Effects) {
         match (&mut self.state, input) {
             // A seat that comes too late is given back at once, or nobody ever would.
-            (State::Closed, Input::Done(ticket, Answer::Joined(Ok(seat)))) => {
+            (State::Closed, Input::Done(ticket, Answer::Joined(Ok(seat)) | Answer::Attached(seat))) => {
                 effects.push(Effect::Ask(ticket, Ask::Leave(seat)));
             }
             (State::Closed, _) => {}
@@ -64,7 +65,7 @@ impl Session {
                 self.refuse(id, refusal, effects);
                 self.end(Close::BadRequest, message, effects);
             }
-            Input::Subscribe { id, .. } | Input::Unsubscribe { id, .. } => {
+            Input::Subscribe { id, .. } | Input::Unsubscribe { id, .. } | Input::History { id, .. } => {
                 self.not_connected(Some(id), effects)
             }
             Input::Publish { id, .. } => self.not_connected(id, effects),
@@ -84,15 +85,20 @@ impl Session {
 
     fn request(&mut self, input: Input, who: &Identity, effects: &mut Effects) {
         match input {
-            Input::Subscribe { id, channel } => {
-                if let Err(refusal) = self.subscribe(Some(id), channel, who, effects) {
+            Input::Subscribe { id, channel, since } => {
+                if let Err(refusal) = self.subscribe(Some(id), channel, since, who, effects) {
                     self.refuse(Some(id), refusal, effects);
                 }
             }
             Input::Unsubscribe { id, channel } => self.unsubscribe(id, &channel, effects),
-            Input::Publish { id, channel, payload } => {
-                if let Err(refusal) = self.publish(id, channel, payload, who, effects) {
+            Input::Publish { id, channel, payload, key } => {
+                if let Err(refusal) = self.publish(id, channel, payload, key, who, effects) {
                     self.refuse(id, refusal, effects);
+                }
+            }
+            Input::History { id, channel, since, limit } => {
+                if let Err(refusal) = self.history(id, channel, since, limit, who, effects) {
+                    self.refuse(Some(id), refusal, effects);
                 }
             }
             Input::Ping { id } => effects.push(Effect::Reply(Reply::Pong { id })),
@@ -112,6 +118,7 @@ impl Session {
         &mut self,
         id: Option<RequestId>,
         channel: ChannelName,
+        since: Since,
         who: &Identity,
         effects: &mut Effects,
     ) -> Result<(), Refusal> {
@@ -124,8 +131,8 @@ impl Session {
         }
         self.room_to_ask()?;
         self.subscriptions.push(Subscription { channel: channel.clone(), seat: None });
-        let ticket = self.asks.open(Pending::Join(id, channel.clone()));
-        effects.push(Effect::Ask(ticket, Ask::Join(channel)));
+        let ticket = self.asks.open(Pending::Join(id, channel.clone(), since));
+        effects.push(Effect::Ask(ticket, Ask::Join { channel, since, id }));
         Ok(())
     }
 
@@ -155,6 +162,7 @@ impl Session {
         id: Option<RequestId>,
         channel: Option<ChannelName>,
         payload: Bytes,
+        key: Option<Arc<str>>,
         who: &Identity,
         effects: &mut Effects,
     ) -> Result<(), Refusal> {
@@ -171,7 +179,29 @@ impl Session {
         }
         self.room_to_ask()?;
         let ticket = self.asks.open(Pending::Publish(id));
-        effects.push(Effect::Ask(ticket, Ask::Publish { channel, payload, from: self.id }));
+        effects.push(Effect::Ask(ticket, Ask::Publish { channel, payload, from: self.id, key }));
+        Ok(())
+    }
+
+    /// Whoever may hear a channel may read what it remembers.
+    fn history(
+        &mut self,
+        id: RequestId,
+        channel: ChannelName,
+        since: Option<Position>,
+        limit: Option<u32>,
+        who: &Identity,
+        effects: &mut Effects,
+    ) -> Result<(), Refusal> {
+        self.policy.access.check(who, Action::Subscribe, &channel)?;
+        let limit = limit.unwrap_or(super::HISTORY_DEFAULT);
+        if limit == 0 || limit > super::HISTORY_MOST {
+            let message = format!("`limit` is 1 to {}, this is {limit}", super::HISTORY_MOST);
+            return Err(Refusal::new(Reason::BadRequest, message));
+        }
+        self.room_to_ask()?;
+        let ticket = self.asks.open(Pending::History(id, channel.clone()));
+        effects.push(Effect::Ask(ticket, Ask::History { channel, since, limit }));
         Ok(())
     }
 
@@ -195,7 +225,21 @@ impl Session {
                 self.connected(id, client, answer, now, effects)
             }
             (Pending::Open(channels), Answer::Authorised(answer)) => self.opened(channels, answer, effects),
-            (Pending::Join(id, channel), Answer::Joined(answer)) => self.joined(id, channel, answer, effects),
+            (Pending::Join(id, channel, since), Answer::Joined(Ok(seat))) => {
+                let recovered = matches!(since, Since::At(_)).then_some(false);
+                let reply = id.map(|id| Reply::Subscribed { id, channel: channel.clone(), recovered });
+                effects.push(Effect::Attach(seat, reply));
+                self.attached(&channel, seat, effects);
+            }
+            (Pending::Join(_, channel, _), Answer::Attached(seat)) => self.attached(&channel, seat, effects),
+            (Pending::Join(id, channel, _), Answer::Joined(Err(refusal))) => {
+                self.subscriptions.retain(|s| s.channel != channel);
+                self.refuse(id, refusal, effects);
+            }
+            (Pending::History(id, channel), Answer::History(Ok(past))) => {
+                effects.push(Effect::Reply(Reply::History { id, channel, past }));
+            }
+            (Pending::History(id, _), Answer::History(Err(refusal))) => self.refuse(Some(id), refusal, effects),
             (Pending::Leave(id), Answer::Left) => effects.push(Effect::Reply(Reply::Unsubscribed { id })),
             (Pending::Publish(id), Answer::Published(answer)) => self.published(id, answer, effects),
             (pending, answer) => debug_assert!(false, "{answer:?} does not answer {pending:?}"),
@@ -229,7 +273,7 @@ impl Session {
 
     fn opened(
         &mut self,
-        channels: Vec<ChannelName>,
+        channels: Vec<(ChannelName, Since)>,
         answer: Result<Identity, Refusal>,
         effects: &mut Effects,
     ) {
@@ -240,37 +284,22 @@ impl Session {
         // All or nothing: what is refused is known before anything is asked for.
         let refused = channels
             .iter()
-            .find_map(|channel| self.policy.access.check(&who, Action::Subscribe, channel).err());
+            .find_map(|(channel, _)| self.policy.access.check(&who, Action::Subscribe, channel).err());
         if let Some(refusal) = refused.or_else(|| self.too_many(channels.len())) {
             return self.refuse(None, refusal, effects);
         }
         self.state = State::Open(Arc::clone(&who));
-        for channel in channels {
-            if let Err(refusal) = self.subscribe(None, channel, &who, effects) {
+        for (channel, since) in channels {
+            if let Err(refusal) = self.subscribe(None, channel, since, &who, effects) {
                 return self.refuse(None, refusal, effects);
             }
         }
     }
 
-    fn joined(
-        &mut self,
-        id: Option<RequestId>,
-        channel: ChannelName,
-        answer: Result<Seat, Refusal>,
-        effects: &mut Effects,
-    ) {
-        let seat = match answer {
-            Ok(seat) => seat,
-            Err(refusal) => {
-                self.subscriptions.retain(|s| s.channel != channel);
-                return self.refuse(id, refusal, effects);
-            }
-        };
-        if let Some(subscription) = self.subscription(&channel) {
+    fn attached(&mut self, channel: &ChannelName, seat: Seat, effects: &mut Effects) {
+        if let Some(subscription) = self.subscription(channel) {
             subscription.seat = Some(seat);
         }
-        let reply = id.map(|id| Reply::Subscribed { id, channel });
-        effects.push(Effect::Attach(seat, reply));
         // A bare client is answered once, when the last of its channels is confirmed.
         if self.manner == Manner::Bare && !self.asks.joining() {
             effects.push(Effect::Reply(Reply::Opened));

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::*;
 use crate::access::{Action, Allow, Authoriser, Credentials, Hs256, Namespaces, Rules};
 use crate::hub::Hub;
+use crate::place::Since;
 use crate::{ClientId, Close, Reason, Refusal, RequestId, Ticket};
 
 const NOW: Now = Now { monotonic_s: 100, unix_s: 1_800_000_000 };
@@ -19,6 +20,14 @@ fn id(n: u64) -> RequestId {
 
 fn channel(text: &str) -> ChannelName {
     text.parse().unwrap()
+}
+
+fn heard(text: &str) -> (ChannelName, Since) {
+    (channel(text), Since::Now)
+}
+
+fn join(text: &str, n: u64) -> Ask {
+    Ask::Join { channel: channel(text), since: Since::Now, id: Some(id(n)) }
 }
 
 fn client() -> ClientId {
@@ -66,7 +75,7 @@ impl Script {
     }
 
     fn subscribe(&mut self, n: u64, name: &str) -> Effects {
-        self.step(Input::Subscribe { id: id(n), channel: channel(name) })
+        self.step(Input::Subscribe { id: id(n), channel: channel(name), since: Since::Now })
     }
 
     fn publish(&mut self, n: u64, name: &str, payload: &'static str) -> Effects {
@@ -74,6 +83,7 @@ impl Script {
             id: Some(id(n)),
             channel: Some(channel(name)),
             payload: Bytes::from_static(payload.as_bytes()),
+            key: None,
         })
     }
 
@@ -110,13 +120,13 @@ fn connect_subscribe_publish_unsubscribe() {
         Reply::Connected { id: id(1), session: SessionId::from_random(7), client: client(), user };
     assert_eq!(script.done(0, Answer::Authorised(Ok(who))), [Effect::Reply(connected)]);
 
-    assert_eq!(script.subscribe(2, "chat:1"), [Effect::Ask(Ticket(1), Ask::Join(channel("chat:1")))]);
+    assert_eq!(script.subscribe(2, "chat:1"), [Effect::Ask(Ticket(1), join("chat:1", 1 + 1))]);
     let seat = script.seat("chat:1");
-    let subscribed = Reply::Subscribed { id: id(2), channel: channel("chat:1") };
+    let subscribed = Reply::Subscribed { id: id(2), channel: channel("chat:1"), recovered: None };
     assert_eq!(script.done(1, Answer::Joined(Ok(seat))), [Effect::Attach(seat, Some(subscribed))]);
 
-    let publish =
-        Ask::Publish { channel: channel("chat:1"), payload: "hi".into(), from: SessionId::from_random(7) };
+    let from = SessionId::from_random(7);
+    let publish = Ask::Publish { channel: channel("chat:1"), payload: "hi".into(), from, key: None };
     assert_eq!(script.publish(3, "chat:1", "hi"), [Effect::Ask(Ticket(2), publish)]);
     let published = Reply::Published { id: id(3), position: None };
     assert_eq!(script.done(2, Answer::Published(Ok(None))), [Effect::Reply(published)]);
@@ -134,7 +144,7 @@ fn what_is_sent_behind_connect_waits_for_it() {
     assert_eq!(script.subscribe(2, "chat:1"), []);
     let effects = script.done(0, Answer::Authorised(Ok(Identity::default())));
     assert!(matches!(effects[0], Effect::Reply(Reply::Connected { .. })));
-    assert_eq!(effects[1], Effect::Ask(Ticket(1), Ask::Join(channel("chat:1"))));
+    assert_eq!(effects[1], Effect::Ask(Ticket(1), join("chat:1", 1 + 1)));
 }
 
 #[test]
@@ -221,13 +231,13 @@ fn a_refused_join_can_be_tried_again() {
     script.subscribe(2, "chat:1");
     let effects = script.done(1, Answer::Joined(Err(Refusal::unavailable())));
     assert_eq!(reason(&effects), Some(Reason::Unavailable));
-    assert_eq!(script.subscribe(3, "chat:1"), [Effect::Ask(Ticket(2), Ask::Join(channel("chat:1")))]);
+    assert_eq!(script.subscribe(3, "chat:1"), [Effect::Ask(Ticket(2), join("chat:1", 2 + 1))]);
 }
 
 #[test]
 fn a_bare_session_opens_when_its_last_channel_is_confirmed() {
     let mut script = Script::new(Manner::Bare);
-    let channels = vec![channel("chat:1"), channel("news:1")];
+    let channels = vec![heard("chat:1"), heard("news:1")];
     script.step(Input::Open { credentials: Credentials::default(), channels });
     let asks = script.done(0, Answer::Authorised(Ok(Identity::default())));
     assert_eq!(asks.len(), 2);
@@ -236,17 +246,17 @@ fn a_bare_session_opens_when_its_last_channel_is_confirmed() {
     let opened = script.done(1, Answer::Joined(Ok(chat)));
     assert_eq!(opened, [Effect::Attach(chat, None), Effect::Reply(Reply::Opened)]);
 
-    let say = script.step(Input::Publish { id: None, channel: None, payload: "hi".into() });
+    let say = script.step(Input::Publish { id: None, channel: None, payload: "hi".into(), key: None });
     assert!(
         matches!(&say[..], [Effect::Ask(_, Ask::Publish { channel, .. })] if channel.as_str() == "chat:1")
     );
     assert_eq!(script.done(3, Answer::Published(Ok(None))), [], "a bare publisher is not answered");
 
     // While the broker is away it stays, and hears whatever comes afterwards.
-    script.step(Input::Publish { id: None, channel: None, payload: "lost".into() });
+    script.step(Input::Publish { id: None, channel: None, payload: "lost".into(), key: None });
     let effects = script.done(4, Answer::Published(Err(Refusal::unavailable())));
     assert_eq!((reason(&effects), close(&effects)), (Some(Reason::Unavailable), None), "counted, not closed");
-    script.step(Input::Publish { id: None, channel: None, payload: "refused".into() });
+    script.step(Input::Publish { id: None, channel: None, payload: "refused".into(), key: None });
     let effects = script.done(5, Answer::Published(Err(Refusal::new(Reason::Internal, "why"))));
     assert_eq!(close(&effects), Some(Close::Internal));
     assert_eq!(script.session.close().collect::<Vec<_>>(), [chat, news]);
@@ -258,17 +268,17 @@ fn a_refusal_ends_a_bare_session() {
         [(vec!["void:1"], Close::BadRequest), (vec!["chat:1", "chat:2", "chat:3"], Close::BadRequest)]
     {
         let mut script = Script::new(Manner::Bare);
-        let channels = channels.into_iter().map(channel).collect();
+        let channels = channels.into_iter().map(heard).collect();
         script.step(Input::Open { credentials: Credentials::default(), channels });
         let effects = script.done(0, Answer::Authorised(Ok(Identity::default())));
         assert_eq!(close(&effects), Some(expected));
     }
     let mut script = Script::new(Manner::Bare);
-    script.step(Input::Open { credentials: Credentials::default(), channels: vec![channel("news:1")] });
+    script.step(Input::Open { credentials: Credentials::default(), channels: vec![heard("news:1")] });
     script.done(0, Answer::Authorised(Ok(Identity::default())));
     let seat = script.seat("news:1");
     script.done(1, Answer::Joined(Ok(seat)));
-    let effects = script.step(Input::Publish { id: None, channel: None, payload: "x".into() });
+    let effects = script.step(Input::Publish { id: None, channel: None, payload: "x".into(), key: None });
     assert_eq!((reason(&effects), close(&effects)), (Some(Reason::Forbidden), Some(Close::Forbidden)));
     assert_eq!(script.session.close().collect::<Vec<_>>(), [seat], "its seat is given back");
 }
@@ -277,7 +287,7 @@ fn a_refusal_ends_a_bare_session() {
 fn a_bare_session_asks_for_nothing_when_one_of_its_channels_is_refused() {
     for channels in [vec!["chat:1", "void:1"], vec!["chat:1", "chat:2", "chat:3"]] {
         let mut script = Script::new(Manner::Bare);
-        let channels = channels.into_iter().map(channel).collect();
+        let channels = channels.into_iter().map(heard).collect();
         script.step(Input::Open { credentials: Credentials::default(), channels });
         let effects = script.done(0, Answer::Authorised(Ok(Identity::default())));
         assert!(!effects.iter().any(|effect| matches!(effect, Effect::Ask(..))), "{effects:?}");
@@ -305,4 +315,42 @@ fn access_is_asked_with_the_action() {
     let (policy, nobody) = (&script.session.policy, Identity::default());
     assert!(policy.access.check(&nobody, Action::Subscribe, &channel("news:1")).is_ok());
     assert!(policy.access.check(&nobody, Action::Publish, &channel("news:1")).is_err());
+}
+
+#[test]
+fn a_channel_with_history_is_joined_from_a_position_and_answered_by_the_relay() {
+    let mut script = Script::connected();
+    let since = Since::At("1763700000000000001-7".parse().unwrap());
+    let ask = Ask::Join { channel: channel("chat:1"), since, id: Some(id(2)) };
+    let asked = script.step(Input::Subscribe { id: id(2), channel: channel("chat:1"), since });
+    assert_eq!(asked, [Effect::Ask(Ticket(1), ask)]);
+    let seat = script.seat("chat:1");
+    assert_eq!(script.done(1, Answer::Attached(seat)), [], "the reply is in the outbox already");
+    assert_eq!(script.session.close().collect::<Vec<_>>(), [seat]);
+}
+
+#[test]
+fn without_history_a_position_is_answered_with_not_recovered() {
+    let mut script = Script::connected();
+    let since = Since::At("1763700000000000001-7".parse().unwrap());
+    script.step(Input::Subscribe { id: id(2), channel: channel("chat:1"), since });
+    let seat = script.seat("chat:1");
+    let reply = Reply::Subscribed { id: id(2), channel: channel("chat:1"), recovered: Some(false) };
+    assert_eq!(script.done(1, Answer::Joined(Ok(seat))), [Effect::Attach(seat, Some(reply))]);
+}
+
+#[test]
+fn who_may_hear_a_channel_may_read_its_history_within_limits() {
+    let mut script = Script::connected();
+    let history = |name: &str, limit| Input::History { id: id(2), channel: channel(name), since: None, limit };
+    assert_eq!(reason(&script.step(history("void:1", None))), Some(Reason::UnknownChannel));
+    for limit in [0, HISTORY_MOST + 1] {
+        assert_eq!(reason(&script.step(history("chat:1", Some(limit)))), Some(Reason::BadRequest));
+    }
+    let ask = Ask::History { channel: channel("chat:1"), since: None, limit: HISTORY_DEFAULT };
+    assert_eq!(script.step(history("chat:1", None)), [Effect::Ask(Ticket(1), ask)]);
+    let top = "1763700000000000001-7".parse().unwrap();
+    let past = Past { top, recovered: None, events: Vec::new() };
+    let reply = Reply::History { id: id(2), channel: channel("chat:1"), past: past.clone() };
+    assert_eq!(script.done(1, Answer::History(Ok(past))), [Effect::Reply(reply)]);
 }
