@@ -31,6 +31,11 @@ impl Clock {
         second
     }
 
+    /// Milliseconds since the start, for what is measured in tenths of a second.
+    pub(crate) fn ms(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64 // more than the age of the universe
+    }
+
     /// The time of a session's step.
     pub(crate) fn now(&self) -> Now {
         Now { monotonic_s: self.start.elapsed().as_secs(), unix_s: unix().as_secs() }

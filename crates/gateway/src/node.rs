@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tidegate_broker::LogPace;
-use tidegate_core::session::{Now, Policy, Session};
+use tidegate_core::place::Since;
+use tidegate_core::session::{Input, Now, Policy, Session};
 use tidegate_core::{Close, Reason, SessionId};
 use tidegate_metrics::{Door as DoorMetrics, Metrics};
 use tidegate_protocol::codes;
@@ -19,6 +20,7 @@ use crate::doors::{self, Door, Greeting};
 use crate::front::{OpenedDoor, Origins};
 use crate::registry::Registry;
 use crate::relay::{Relay, Subscribers};
+use crate::wire::Format;
 
 /// What doors need of the settings.
 #[derive(Debug, Clone)]
@@ -122,6 +124,8 @@ impl Node {
             Some("the broker is not heard")
         } else if self.relay.lacks_functions() {
             Some("Redis lacks the function library, which channels with history need")
+        } else if self.relay.is_resyncing() {
+            Some("channels read what they missed")
         } else {
             None
         }
@@ -171,6 +175,13 @@ impl Node {
         door_metrics.opened.inc();
         door_metrics.connections.inc();
         let connection = Arc::new(Connection::new(socket, format, Arc::clone(&self.shared)));
+        if let (Format::SseMany, Some(Input::Open { channels, .. })) = (format, &first) {
+            let position = |since: &Since| match since {
+                Since::At(position) => Some(*position),
+                Since::Now | Since::Last(_) => None,
+            };
+            connection.list(channels.iter().map(|(channel, since)| (channel.clone(), position(since))));
+        }
         match head {
             Some(head) => connection.send(head),
             None => connection.hold(),

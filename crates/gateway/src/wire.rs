@@ -3,11 +3,14 @@
 //! A batch of events is encoded once per format, WebSocket headers included, into slices that all
 //! subscribers share. It must not know who gets them.
 
+mod words;
+
 use bytes::Bytes;
-use tidegate_core::{ChannelName, Close, Event, PayloadKind};
+use tidegate_core::{ChannelName, Close, Event, PayloadKind, Position};
 use tidegate_protocol::{codes, encode_base64, json, msgpack};
 
 use crate::doors::websocket::{Opcode, write_header};
+pub(crate) use words::{Words, history};
 
 /// How the bytes of a connection look. A door may have several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +40,9 @@ const SLICE_BYTES: usize = 64 << 10;
 pub(crate) struct Slice {
     pub(crate) bytes: Bytes,
     pub(crate) events: u32,
+    /// In a stream of several channels each connection has its own list of positions to end it with: the
+    /// channel's new one. None where the bytes are whole.
+    pub(crate) listed: Option<Position>,
 }
 
 /// Events of one channel, encoded when a format is first asked for.
@@ -63,12 +69,14 @@ fn encode(format: Format, channel: &ChannelName, events: &[Event]) -> Vec<Slice>
     for event in events {
         write_event(&mut out, &mut body, format, channel, event);
         count += 1;
-        if out.len() >= SLICE_BYTES {
-            slices.push(Slice { bytes: std::mem::take(&mut out).into(), events: std::mem::take(&mut count) });
+        let listed = event.position.filter(|_| format == Format::SseMany);
+        if out.len() >= SLICE_BYTES || listed.is_some() {
+            let (bytes, events) = (std::mem::take(&mut out).into(), std::mem::take(&mut count));
+            slices.push(Slice { bytes, events, listed });
         }
     }
     if count > 0 {
-        slices.push(Slice { bytes: out.into(), events: count });
+        slices.push(Slice { bytes: out.into(), events: count, listed: None });
     }
     slices
 }
@@ -94,7 +102,8 @@ fn write_event(out: &mut Vec<u8>, body: &mut Vec<u8>, format: Format, channel: &
             json::write_event(body, channel, event);
             out.extend_from_slice(b"data: ");
             out.extend_from_slice(body);
-            out.extend_from_slice(b"\n\n");
+            // With a position the connection's list ends it.
+            out.extend_from_slice(if event.position.is_some() { b"\n" } else { b"\n\n" });
         }
     }
 }
@@ -107,6 +116,9 @@ fn write_sse(out: &mut Vec<u8>, event: &Event) {
     } else {
         out.extend_from_slice(b"data: ");
         json::write_data(out, &event.payload);
+    }
+    if let Some(position) = event.position {
+        out.extend_from_slice(format!("\nid: {position}").as_bytes());
     }
     out.extend_from_slice(b"\n\n");
 }

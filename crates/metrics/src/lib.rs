@@ -48,6 +48,7 @@ pub struct Metrics {
     pub ready: IntGauge,
     /// From publishing and from receiving to the sockets.
     pub delivery: Delivery,
+    repairs: IntCounterVec,
     refused: [IntCounter; 3],
     dropped: IntCounterVec,
     errors: IntCounterVec,
@@ -93,6 +94,12 @@ impl Metrics {
             ),
             ready: int_gauge(&registry, "ready", "1 while the node is ready."),
             delivery: Delivery::new(&registry),
+            repairs: int_counters(
+                &registry,
+                "relay_repairs_total",
+                "Channels whose missing events were read from their history, by cause.",
+                &["cause"],
+            ),
             refused: ["full", "files", "timeout"].map(|reason| refused.with_label_values(&[reason])),
             dropped,
             errors: int_counters(&registry, "errors_total", "Refused requests, by code.", &["code"]),
@@ -110,6 +117,11 @@ impl Metrics {
     /// Connections refused before their door opened.
     pub fn refused(&self, why: RefusedFor) -> &IntCounter {
         &self.refused[why as usize]
+    }
+
+    /// Channels that were repaired for this cause.
+    pub fn repairs(&self, cause: &'static str) -> IntCounter {
+        self.repairs.with_label_values(&[cause])
     }
 
     /// Events that were not delivered, for one of [`DROP_REASONS`].

@@ -239,7 +239,9 @@ impl Session {
             (Pending::History(id, channel), Answer::History(Ok(past))) => {
                 effects.push(Effect::Reply(Reply::History { id, channel, past }));
             }
-            (Pending::History(id, _), Answer::History(Err(refusal))) => self.refuse(Some(id), refusal, effects),
+            (Pending::History(id, _), Answer::History(Err(refusal))) => {
+                self.refuse(Some(id), refusal, effects)
+            }
             (Pending::Leave(id), Answer::Left) => effects.push(Effect::Reply(Reply::Unsubscribed { id })),
             (Pending::Publish(id), Answer::Published(answer)) => self.published(id, answer, effects),
             (pending, answer) => debug_assert!(false, "{answer:?} does not answer {pending:?}"),

@@ -342,7 +342,8 @@ fn without_history_a_position_is_answered_with_not_recovered() {
 #[test]
 fn who_may_hear_a_channel_may_read_its_history_within_limits() {
     let mut script = Script::connected();
-    let history = |name: &str, limit| Input::History { id: id(2), channel: channel(name), since: None, limit };
+    let history =
+        |name: &str, limit| Input::History { id: id(2), channel: channel(name), since: None, limit };
     assert_eq!(reason(&script.step(history("void:1", None))), Some(Reason::UnknownChannel));
     for limit in [0, HISTORY_MOST + 1] {
         assert_eq!(reason(&script.step(history("chat:1", Some(limit)))), Some(Reason::BadRequest));

@@ -76,7 +76,7 @@ pub(super) async fn publish(
     })?;
     let (channel, payload) = parse(&body, most).map_err(refuse)?;
     let (done, answer) = oneshot::channel();
-    node.relay.publish(channel, payload, None, |result| {
+    node.relay.publish(channel, payload, None, None, |result| {
         let _ = done.send(result); // the backend may have left
     });
     let result = answer.await.unwrap_or_else(|_| Err(Refusal::unavailable()));

@@ -4,6 +4,8 @@
 //! under the outbox lock, with non-blocking writes; the task writes only what was blocked. The lock
 //! is held over one send, never over an await, and nobody holds two.
 
+mod asks;
+mod extra;
 mod inbound;
 mod serve;
 mod stream;
@@ -103,6 +105,23 @@ impl<B: ByteStream> Connection<B> {
     /// The seconds in which the peer was last heard, and in which a write last got on or began to wait.
     pub(crate) fn last_signs_s(&self) -> (u32, u32) {
         (self.heard_s.load(Ordering::Relaxed), self.progress_s.load(Ordering::Relaxed))
+    }
+
+    /// Hands an answer to the session, and stages what belongs to it before anything that the client may
+    /// say to that is read.
+    pub(crate) fn answer_behind(&self, ticket: Ticket, answer: Answer, stage: impl FnOnce()) {
+        let mut answers = self.answers.lock();
+        // The task looks at this flag before it takes in what it has read.
+        self.wakes.fetch_or(wake::ANSWERS, Ordering::AcqRel);
+        stage();
+        answers.push((ticket, answer));
+        drop(answers);
+        self.waker.wake();
+    }
+
+    /// Whether answers wait, or are about to.
+    fn has_answers(&self) -> bool {
+        self.wakes.load(Ordering::Acquire) & wake::ANSWERS != 0
     }
 
     fn heard(&self) {

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tidegate_core::hub::Seat;
-use tidegate_core::session::{Answer, Ask, Effect, Effects, Input, Now, Reply, Session};
+use tidegate_core::session::{Answer, Effect, Effects, Input, Now, Reply, Session};
 use tidegate_core::{Close, Ticket};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
@@ -70,13 +70,13 @@ struct Assembly {
 
 /// The task's state.
 pub(crate) struct Serve {
-    node: Arc<Node>,
-    connection: Arc<Peer>,
+    pub(super) node: Arc<Node>,
+    pub(super) connection: Arc<Peer>,
     place: Place,
     session: Session,
     door: Door,
     /// Seats whose channel the broker has not confirmed yet. Bounded by the session's open asks.
-    joining: Vec<(Ticket, Seat)>,
+    pub(super) joining: Vec<(Ticket, Seat)>,
     /// Until this second the registry looks by itself whether what is blocked gets on.
     watched_s: u32,
     /// The message that has begun and not ended.
@@ -140,10 +140,7 @@ impl Serve {
             return Poll::Ready(());
         }
         if wakes & wake::ANSWERS != 0 {
-            let answers = std::mem::take(&mut *self.connection.answers.lock());
-            for (ticket, answer) in answers {
-                self.answered(ticket, answer, &mut turn.effects);
-            }
+            self.take_answers(&mut turn.effects);
         }
         if wakes & wake::TICK != 0 {
             self.step(Input::Tick, &mut turn.effects);
@@ -190,6 +187,9 @@ impl Serve {
         if !self.connection.is_open() {
             return 0; // what a peer says after it was told goodbye is of no interest
         }
+        if self.connection.has_answers() {
+            self.take_answers(effects); // they came before what was read: it may be about them
+        }
         self.door.read(bytes, inbound);
         self.watch_assembly();
         let count = inbound.inputs.len();
@@ -235,6 +235,13 @@ impl Serve {
     fn deadline_s(&self, now: Now) -> Option<u64> {
         let assembly_s = self.assembly.map(|assembly| u64::from(assembly.until_s));
         self.session.deadline_s(now).into_iter().chain(assembly_s).min()
+    }
+
+    fn take_answers(&mut self, effects: &mut Effects) {
+        let answers = std::mem::take(&mut *self.connection.answers.lock());
+        for (ticket, answer) in answers {
+            self.answered(ticket, answer, effects);
+        }
     }
 
     fn answered(&mut self, ticket: Ticket, answer: Answer, effects: &mut Effects) {
@@ -289,34 +296,6 @@ impl Serve {
             Effect::Ask(ticket, ask) => return self.ask(ticket, ask).map(|answer| (ticket, answer)),
         }
         None
-    }
-
-    fn ask(&mut self, ticket: Ticket, ask: Ask) -> Option<Answer> {
-        match ask {
-            Ask::Authorise(credentials) => {
-                let now = self.node.clock.now();
-                Some(Answer::Authorised(self.node.policy.access.authorise(&credentials, now.unix_s)))
-            }
-            Ask::Join(channel) => match self.node.relay.join(&channel, &self.connection, ticket) {
-                Ok(joined) if joined.live => Some(Answer::Joined(Ok(joined.seat))),
-                Ok(joined) => {
-                    self.joining.push((ticket, joined.seat));
-                    None
-                }
-                Err(refusal) => Some(Answer::Joined(Err(refusal))),
-            },
-            Ask::Leave(seat) => {
-                self.node.relay.leave(seat);
-                Some(Answer::Left)
-            }
-            Ask::Publish { channel, payload, from } => {
-                let to = Arc::clone(&self.connection);
-                let from = Some(from.to_string().into());
-                let done = move |answer| to.answer(ticket, Answer::Published(answer));
-                self.node.relay.publish(channel, payload, from, done);
-                None
-            }
-        }
     }
 
     fn say(&mut self, reply: &Reply) {

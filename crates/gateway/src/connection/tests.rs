@@ -74,7 +74,10 @@ impl Bench {
     }
 
     fn stage(&self, text: &'static str) -> Staged {
-        self.connection.stage(&Slice { bytes: Bytes::from_static(text.as_bytes()), events: 1 }, self.channel)
+        self.connection.stage(
+            &Slice { bytes: Bytes::from_static(text.as_bytes()), events: 1, listed: None },
+            self.channel,
+        )
     }
 
     fn give_room(&self, room: usize) {

@@ -12,9 +12,11 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tidegate_core::hub::ChannelKey;
-use tidegate_core::{Close, Entry, Outbox};
+use tidegate_core::{ChannelName, Close, Entry, Outbox, Position};
 
+use super::extra::{Extra, List};
 use super::{ByteStream, Connection, wake};
+use crate::relay::Parked;
 use crate::wire::Slice;
 
 /// Slices that leave in one write at most (`IOV_MAX` is 1024; more than 64 brings nothing).
@@ -39,6 +41,7 @@ pub(super) struct Out {
     gauged: u32,
     /// Why it closes, once it does.
     close: Option<Close>,
+    extra: Option<Box<Extra>>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +68,15 @@ pub(crate) enum Staged {
     Refused,
 }
 
+impl Out {
+    /// All who wait for room look again: whoever finds it taken parks once more.
+    fn unpark(&mut self) {
+        if let Some(extra) = &mut self.extra {
+            std::mem::take(&mut extra.parked).into_iter().for_each(Parked::go);
+        }
+    }
+}
+
 impl<B: ByteStream> Connection<B> {
     /// Whether bytes wait for the kernel.
     pub(crate) fn is_blocked(&self) -> bool {
@@ -88,11 +100,19 @@ impl<B: ByteStream> Connection<B> {
 
     /// Stages events of a channel. Overflow closes the connection as slow.
     pub(crate) fn stage(&self, slice: &Slice, channel: ChannelKey) -> Staged {
-        self.stage_entry(Entry { bytes: slice.bytes.clone(), channel: Some(channel), events: slice.events })
+        let mut out = self.out.lock();
+        let bytes = match (slice.listed, &mut out.extra) {
+            (Some(position), Some(extra)) => {
+                let mut bytes = slice.bytes.to_vec();
+                extra.list.end(&mut bytes, channel, position);
+                bytes.into()
+            }
+            _ => slice.bytes.clone(),
+        };
+        self.stage_entry(&mut out, Entry { bytes, channel: Some(channel), events: slice.events })
     }
 
-    fn stage_entry(&self, entry: Entry) -> Staged {
-        let mut out = self.out.lock();
+    fn stage_entry(&self, out: &mut Out, entry: Entry) -> Staged {
         if !matches!(out.state, State::Open | State::Held) {
             return Staged::Refused;
         }
@@ -100,7 +120,7 @@ impl<B: ByteStream> Connection<B> {
         let mut pushed = out.outbox.push(entry.clone(), &self.shared.outbox);
         if pushed.is_err() && out.state == State::Open && !out.blocked {
             // One batch may be more than an outbox holds: only a socket without room makes it slow.
-            self.write(&mut out);
+            self.write(out);
             pushed = match out.state {
                 State::Open => out.outbox.push(entry, &self.shared.outbox),
                 _ => return Staged::Refused,
@@ -109,11 +129,11 @@ impl<B: ByteStream> Connection<B> {
         if let Err(overflow) = pushed {
             self.shared.dropped_slow.inc_by(events);
             let message = format!("the client reads too slowly: {overflow}");
-            self.cut(&mut out, Close::Slow, &message);
+            self.cut(out, Close::Slow, &message);
             return Staged::Refused;
         }
         if out.blocked || out.state == State::Held {
-            self.gauge(&mut out); // it stays a while; what is flushed at once is not worth counting
+            self.gauge(out); // it stays a while; what is flushed at once is not worth counting
             return Staged::Behind;
         }
         if out.staged {
@@ -133,13 +153,14 @@ impl<B: ByteStream> Connection<B> {
     }
 
     /// Stages a frame that belongs to no channel; the caller flushes at the end of its turn.
-    pub(super) fn stage_reply(&self, bytes: Bytes) {
-        self.stage_entry(Entry::reply(bytes));
+    pub(crate) fn stage_reply(&self, bytes: Bytes) {
+        self.stage_entry(&mut self.out.lock(), Entry::reply(bytes));
     }
 
     /// Stages a frame that belongs to no channel, and writes at once.
     pub(crate) fn send(&self, bytes: Bytes) {
-        if self.stage_entry(Entry::reply(bytes)) == Staged::First {
+        let staged = self.stage_entry(&mut self.out.lock(), Entry::reply(bytes));
+        if staged == Staged::First {
             self.flush();
         }
     }
@@ -247,6 +268,9 @@ impl<B: ByteStream> Connection<B> {
         }
         if out.outbox.is_empty() {
             out.blocked = false;
+            if out.state == State::Open {
+                out.unpark();
+            }
             if out.state == State::Closing {
                 out.state = State::Finished;
                 self.stream.finish();
@@ -260,6 +284,7 @@ impl<B: ByteStream> Connection<B> {
         out.state = State::Dead;
         out.outbox = Outbox::default();
         out.blocked = false;
+        out.extra = None;
         self.gauge(out);
     }
 
@@ -270,6 +295,38 @@ impl<B: ByteStream> Connection<B> {
         if bytes != out.gauged {
             self.shared.outbox_bytes.add(i64::from(bytes) - i64::from(out.gauged));
             out.gauged = bytes;
+        }
+    }
+
+    /// Names the positions of these channels at the end of each event.
+    pub(crate) fn list(&self, channels: impl Iterator<Item = (ChannelName, Option<Position>)>) {
+        self.out.lock().extra.get_or_insert_default().list = List::new(channels);
+    }
+
+    /// A channel of the list is known by this key from now on.
+    pub(crate) fn sit(&self, channel: &ChannelName, key: ChannelKey) {
+        if let Some(extra) = &mut self.out.lock().extra {
+            extra.list.sit(channel, key);
+        }
+    }
+
+    /// Whether there is room for a page: nothing waits for the kernel. Before a head is written nothing
+    /// else could ever leave, so there pages gather.
+    pub(crate) fn is_roomy(&self) -> bool {
+        let mut out = self.out.lock();
+        if out.state == State::Open && !out.blocked {
+            self.write(&mut out);
+        }
+        out.outbox.is_empty() || out.state != State::Open
+    }
+
+    /// Gives the order to its lane when the outbox is empty.
+    pub(crate) fn park(&self, parked: Parked) {
+        let mut out = self.out.lock();
+        match out.state {
+            State::Open if out.outbox.is_empty() => parked.go(),
+            State::Open | State::Held => out.extra.get_or_insert_default().parked.push(parked),
+            State::Closing | State::Finished | State::Dead => {} // its seats are given back soon
         }
     }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_core::access::Credentials;
+use tidegate_core::place::Since;
 use tidegate_core::session::{Input, Reply};
-use tidegate_core::{ClientId, Close, Limits, Reason, Refusal};
+use tidegate_core::{ClientId, Close, Limits};
 use tidegate_protocol::{ClientFrame, Codec, Malformed, ServerFrame, codes, json, msgpack};
 
 use super::websocket::{Broken, Frames, Heard, Opcode};
@@ -61,6 +62,9 @@ impl Native {
 
     pub(crate) fn reply(&self, reply: &Reply) -> Option<Bytes> {
         let frame = match reply {
+            Reply::History { id, channel, past } => {
+                return Some(wire::history(self.codec, *id, channel, past));
+            }
             Reply::Connected { id, session, client, user } => ServerFrame::Connected {
                 id: id.get(),
                 session: session.to_string(),
@@ -70,11 +74,11 @@ impl Native {
                 message_bytes: self.greeting.limits.message_bytes as u64,
                 channels: self.greeting.limits.channels as u64,
             },
-            Reply::Subscribed { id, channel } => ServerFrame::Subscribed {
+            Reply::Subscribed { id, channel, recovered } => ServerFrame::Subscribed {
                 id: id.get(),
                 channel: channel.as_str().to_owned(),
                 position: None,
-                recovered: None,
+                recovered: *recovered,
                 events: Vec::new(),
             },
             Reply::Unsubscribed { id } => ServerFrame::Ok { id: id.get(), position: None },
@@ -112,14 +116,17 @@ fn input(request: Result<ClientFrame, Malformed>, shown: &mut Option<Box<str>>) 
             let client = client.unwrap_or_else(random_client);
             Input::Connect { id, credentials: Credentials { token }, client }
         }
-        Ok(ClientFrame::Subscribe { id, channel, .. }) => Input::Subscribe { id, channel },
-        Ok(ClientFrame::Unsubscribe { id, channel }) => Input::Unsubscribe { id, channel },
-        Ok(ClientFrame::Publish { id, channel, data, .. }) => {
-            Input::Publish { id: Some(id), channel: Some(channel), payload: data }
+        Ok(ClientFrame::Subscribe { id, channel, since, last }) => {
+            let last = last.map(|last| Since::Last(u64::from(last)));
+            let since = since.map(Since::At).or(last).unwrap_or(Since::Now);
+            Input::Subscribe { id, channel, since }
         }
-        Ok(ClientFrame::History { id, .. }) => {
-            let refusal = Refusal::new(Reason::UnknownType, "no channel has a history yet");
-            Input::Malformed { id: Some(id), refusal }
+        Ok(ClientFrame::Unsubscribe { id, channel }) => Input::Unsubscribe { id, channel },
+        Ok(ClientFrame::Publish { id, channel, data, key }) => {
+            Input::Publish { id: Some(id), channel: Some(channel), payload: data, key }
+        }
+        Ok(ClientFrame::History { id, channel, since, limit }) => {
+            Input::History { id, channel, since, limit }
         }
         Ok(ClientFrame::Ping { id }) => Input::Ping { id },
         Err(Malformed { id, refusal }) => Input::Malformed { id, refusal },

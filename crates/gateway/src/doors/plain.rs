@@ -26,7 +26,7 @@ impl Plain {
         let result = self.frames.read(bytes, self.message_bytes, replies, |message, _| match message {
             Heard::Close => *end = Some(End::Goodbye),
             Heard::Text(payload) | Heard::Binary(payload) => {
-                inputs.push(Input::Publish { id: None, channel: None, payload });
+                inputs.push(Input::Publish { id: None, channel: None, payload, key: None });
             }
         });
         if let Err(broken) = result {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidegate_core::access::Credentials;
+use tidegate_core::place::Since;
 use tidegate_core::session::{Input, Manner};
 use tidegate_core::{ChannelName, Reason, Refusal};
 
@@ -46,14 +47,14 @@ pub(super) fn open(node: &Node, head: &Head) -> Result<Opened, Response> {
     match head.path() {
         "/ws" => native(node, head),
         "/plain" => {
-            let channels = channels(head).map_err(|refusal| Response::refusal(&refusal))?;
+            let channels = channels(head, None).map_err(|refusal| Response::refusal(&refusal))?;
             plain(node, head, channels)
         }
         "/sse" => sse(node, head),
         #[cfg(any(test, feature = "echo"))]
         "/echo" => echo(node, head),
         "/" if upgrade && node.settings.page => {
-            plain(node, head, vec![ChannelName::parse(LOBBY).expect("a valid name")])
+            plain(node, head, vec![(ChannelName::parse(LOBBY).expect("a valid name"), Since::Now)])
         }
         _ => {
             let file = if node.settings.page { page::file(head) } else { None };
@@ -80,12 +81,12 @@ fn native(node: &Node, head: &Head) -> Result<Opened, Response> {
     })))
 }
 
-fn plain(node: &Node, head: &Head, channels: Vec<ChannelName>) -> Result<Opened, Response> {
+fn plain(node: &Node, head: &Head, channels: Vec<(ChannelName, Since)>) -> Result<Opened, Response> {
     let upgrade = Upgrade::check(head)?;
     check_origin(node, head)?;
     let credentials = credentials(node, head).map_err(|refusal| Response::refusal(&refusal))?;
     let mut response = upgrade.response(None);
-    let rules = channels.first().and_then(|channel| node.policy.access.rules(channel).ok());
+    let rules = channels.first().and_then(|(channel, _)| node.policy.access.rules(channel).ok());
     if let Some(welcome) = rules.and_then(|rules| rules.welcome.as_deref()) {
         wire::write_frame(&mut response, Opcode::Text, welcome.as_bytes());
     }
@@ -110,7 +111,7 @@ fn sse(node: &Node, head: &Head) -> Result<Opened, Response> {
     check_origin(node, head)?;
     let refused = |refusal| with_cors(Response::refusal(&refusal), origin);
     let credentials = credentials(node, head).map_err(refused)?;
-    let channels = channels(head).map_err(refused)?;
+    let channels = channels(head, head.header("last-event-id")).map_err(refused)?;
     let mut response = String::from(
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\
          X-Accel-Buffering: no\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n",
@@ -138,7 +139,7 @@ fn echo(node: &Node, head: &Head) -> Result<Opened, Response> {
     })))
 }
 
-fn bare(door: Door, format: Format, credentials: Credentials, channels: Vec<ChannelName>) -> Opened {
+fn bare(door: Door, format: Format, credentials: Credentials, channels: Vec<(ChannelName, Since)>) -> Opened {
     let first = Some(Input::Open { credentials, channels });
     Opened::Door(Box::new(OpenedDoor { door, format, manner: Manner::Bare, head: None, first }))
 }
@@ -160,7 +161,9 @@ fn credentials(node: &Node, head: &Head) -> Result<Credentials, Refusal> {
     Ok(Credentials { token: token.map(str::to_owned) })
 }
 
-fn channels(head: &Head) -> Result<Vec<ChannelName>, Refusal> {
+/// The channels, and from where each is heard. A browser that comes back says so in `Last-Event-ID`, which is newer
+/// than what stands in its address.
+fn channels(head: &Head, last_event_id: Option<&str>) -> Result<Vec<(ChannelName, Since)>, Refusal> {
     let mut channels: Vec<ChannelName> = Vec::new();
     for text in head.params("channel") {
         let channel = ChannelName::parse(text)
@@ -173,7 +176,38 @@ fn channels(head: &Head) -> Result<Vec<ChannelName>, Refusal> {
     if channels.is_empty() {
         return Err(Refusal::new(Reason::BadRequest, "`channel` is missing: ?channel=chat:1"));
     }
-    Ok(channels)
+    let mut given = head.params("since");
+    let (since, second) = (given.next(), given.next());
+    if second.is_some() {
+        return Err(Refusal::new(
+            Reason::BadRequest,
+            "`since` is there twice; one names all channels, with commas",
+        ));
+    }
+    let (name, list) = match last_event_id.filter(|id| !id.is_empty()) {
+        Some(id) => ("Last-Event-ID", Some(id)),
+        None => ("since", since.filter(|list| !list.is_empty())),
+    };
+    let since = match list {
+        Some(list) => positions(name, list, channels.len())?,
+        None => vec![Since::Now; channels.len()],
+    };
+    Ok(channels.into_iter().zip(since).collect())
+}
+
+/// A list of positions, one for each channel, `-` for none.
+fn positions(name: &str, list: &str, channels: usize) -> Result<Vec<Since>, Refusal> {
+    let refuse = |message| Refusal::new(Reason::BadRequest, message);
+    let given = list.split(',').count();
+    if given != channels {
+        let message = format!("`{name}` has {given} positions for {channels} channels; `-` stands for none");
+        return Err(refuse(message));
+    }
+    let position = |text: &str| match text.trim() {
+        "-" => Ok(Since::Now),
+        text => text.parse().map(Since::At).map_err(|error| refuse(format!("`{name}`: {error}"))),
+    };
+    list.split(',').map(position).collect()
 }
 
 /// A missing Origin is no browser: whether it may come in is up to its token.

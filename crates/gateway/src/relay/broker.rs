@@ -84,6 +84,41 @@ impl AnyBroker {
         }
     }
 
+    /// Whether a namespace has rules of its own.
+    pub(super) fn declares(&self, namespace: &str) -> bool {
+        self.history.namespaces.contains_key(namespace)
+    }
+
+    /// Whether anything is remembered in any channel.
+    pub(super) fn has_histories(&self) -> bool {
+        let HistorySettings { namespaces, default, .. } = &self.history;
+        namespaces.values().chain([default]).any(|rules| rules.history.is_some())
+    }
+
+    /// Which of the queues it was built with gets the events of a channel.
+    pub(super) fn lane_of(&self, channel: &ChannelName) -> usize {
+        match &self.which {
+            Which::Memory(broker) => broker.lane_of(channel),
+            Which::Redis(broker) => broker.lane_of(channel),
+        }
+    }
+
+    /// Which shard serves a channel now, if that is known.
+    pub(super) fn shard_of(&self, channel: &ChannelName) -> Option<Shard> {
+        match &self.which {
+            Which::Memory(broker) => broker.shard_of(channel),
+            Which::Redis(broker) => broker.shard_of(channel),
+        }
+    }
+
+    /// Whether the topology itself names the one server that is heard and asked as the channel's master.
+    pub(super) async fn confirm(&self, channel: &ChannelName) -> bool {
+        match &self.which {
+            Which::Memory(_) => true,
+            Which::Redis(broker) => broker.confirm(channel).await,
+        }
+    }
+
     /// Ends its connections, and waits for that.
     pub(super) async fn stop(&self) {
         match &self.which {

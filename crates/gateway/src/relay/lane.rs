@@ -1,153 +1,315 @@
 //! One lane of the relay: takes what is ready, groups it by channel, hands it to all subscribers.
 //!
 //! There is no delay timer: while one batch is written the next gathers, so events that are ready
-//! together leave in one write, and a single event leaves at once.
+//! together leave in one write, and a single event leaves at once. A channel with history has a place
+//! here, and everything that concerns it passes through this task: so nothing overtakes anything.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tidegate_broker::{EventQueue, News};
-use tidegate_core::{ChannelName, Event};
-use tidegate_metrics::{Door, Metrics};
+use tidegate_broker::{EventQueue, GapCause, News, Shard};
+use tidegate_core::hub::Seat;
+use tidegate_core::place::{Cause, Effect, Effects, Input, Now, Refused};
+use tidegate_core::session::Answer;
+use tidegate_core::{ChannelName, Event, Refusal};
+use tokio::time::MissedTickBehavior;
 
-use super::Subscribers;
+use super::broker::AnyBroker;
+use super::delivery::{Delivery, Reply, Welcome};
+use super::keeper::{Keeper, PULSE_MS};
+use super::mailbox::Mailbox;
+use super::order::{Newcomer, Order, Parked};
+use super::reader::{Question, Questions, What};
+use super::routes::Routes;
 use crate::clock::Clock;
-use crate::connection::{Peer, Staged};
-use crate::wire::{Encoded, Format};
 
 /// News taken at once.
 const BATCH: usize = 512;
-/// Connections staged before they are flushed and others run: replies and reads go on during a
-/// long fan-out.
-const STAGED: usize = 256;
-
-/// What a lane counts.
-#[derive(Clone)]
-pub(crate) struct LaneMetrics {
-    metrics: Metrics,
-    /// By format.
-    doors: [Door; 5],
-}
-
-impl LaneMetrics {
-    pub(crate) fn new(metrics: &Metrics) -> Self {
-        let doors = ["native", "native", "plain", "sse", "sse"].map(|name| metrics.doors.of(name));
-        Self { metrics: metrics.clone(), doors }
-    }
-}
 
 /// One lane.
 pub(super) struct Lane {
-    queue: Arc<EventQueue>,
-    hub: Arc<Subscribers>,
-    clock: Clock,
-    metrics: LaneMetrics,
-    /// Connections with staged bytes that nobody has flushed yet; at most [`STAGED`].
-    dirty: Vec<Arc<Peer>>,
+    pub(super) queue: Arc<EventQueue>,
+    pub(super) orders: Arc<Mailbox<Order>>,
+    pub(super) questions: Arc<Questions>,
+    pub(super) routes: Arc<Routes>,
+    pub(super) broker: Arc<AnyBroker>,
+    pub(super) clock: Clock,
+    pub(super) delivery: Delivery,
+    pub(super) keeper: Keeper,
 }
 
-/// Deliveries by format, added to the metrics once a group.
-#[derive(Default)]
-struct Tally([(u64, u64); 5]);
+/// Events of one batch, by channel.
+type Groups = Vec<(ChannelName, Vec<Event>)>;
 
 impl Lane {
-    pub(super) fn new(
-        queue: Arc<EventQueue>,
-        hub: Arc<Subscribers>,
-        clock: Clock,
-        metrics: LaneMetrics,
-    ) -> Self {
-        Self { queue, hub, clock, metrics, dirty: Vec::with_capacity(STAGED) }
-    }
-
     /// Runs until it is dropped.
     pub(super) async fn run(mut self) {
-        let mut news = Vec::with_capacity(BATCH);
+        let (queue, orders) = (Arc::clone(&self.queue), Arc::clone(&self.orders));
+        let (mut news, mut ordered) = (Vec::with_capacity(BATCH), Vec::new());
+        let mut pulse = tokio::time::interval(Duration::from_millis(PULSE_MS));
+        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            self.queue.take(BATCH, &mut news).await;
-            let taken = Instant::now();
-            let groups = self.group(news.drain(..));
-            for (channel, events) in &groups {
-                self.deliver(channel, events).await;
+            tokio::select! {
+                () = queue.take(BATCH, &mut news) => self.hear(&mut news).await,
+                () = orders.take(&mut ordered) => {
+                    for order in ordered.drain(..) {
+                        self.obey(order).await;
+                    }
+                }
+                _ = pulse.tick(), if !self.keeper.is_empty() => self.look().await,
             }
-            self.flush();
-            self.observe(&groups, taken);
+            self.delivery.flush();
             // A queue that never runs dry must not starve the connections of this thread.
             tokio::task::yield_now().await;
         }
     }
 
-    /// Events by channel, in the order of their first; the order inside a channel is kept.
-    fn group(&self, news: impl Iterator<Item = News>) -> Vec<(ChannelName, Vec<Event>)> {
-        let mut groups: Vec<(ChannelName, Vec<Event>)> = Vec::new();
-        let mut index: HashMap<ChannelName, usize> = HashMap::new();
-        for news in news {
+    /// Passes on what the broker says.
+    async fn hear(&mut self, news: &mut Vec<News>) {
+        let taken = Instant::now();
+        let (groups, rest) = self.group(news.drain(..));
+        for (channel, events) in &groups {
+            match self.keeper.has(channel) {
+                true => self.follow(channel, events).await,
+                false => self.delivery.deliver(channel, events).await,
+            }
+        }
+        self.delivery.flush();
+        for news in rest {
             match news {
-                News::Event(channel, event) => {
-                    self.metrics.metrics.events_received.inc();
-                    let last = groups.len();
-                    if groups.last().is_some_and(|(name, _)| *name == channel) {
-                        groups[last - 1].1.push(event); // bursts: no look-up
-                        continue;
-                    }
-                    let at = *index.entry(channel.clone()).or_insert(last);
-                    if at == last {
-                        groups.push((channel, vec![event]));
-                    } else {
-                        groups[at].1.push(event);
-                    }
-                }
-                News::Gap(channel, _) => {
-                    // Live events have no position to repair from. What the queue dropped it has counted
-                    // and said; what a moved slot lost nobody can count.
+                News::Gap(channel, why) => {
+                    // Without a position there is nothing to repair from. What the queue dropped it has
+                    // counted and said; what a moved slot lost nobody can count.
                     tracing::debug!(%channel, "events of a channel may be missing");
+                    let cause = match why {
+                        GapCause::Overflowed => Cause::Overflowed,
+                        GapCause::Moved => Cause::Moved,
+                    };
+                    self.missed(channel, cause).await;
                 }
-                // Subscriptions stay as they are; live events of the time between are lost by nature.
-                News::Up(_) | News::Down(_) => {}
+                News::Up(shard) => self.shard(shard, true).await,
+                News::Down(shard) => self.shard(shard, false).await,
+                News::Event(..) => {}
             }
         }
-        groups
+        self.observe(&groups, taken);
     }
 
-    async fn deliver(&mut self, channel: &ChannelName, events: &[Event]) {
-        let Some(mut batch) = self.hub.open_batch(channel) else { return };
-        let mut encoded = Encoded::new(channel, events);
-        let mut tally = Tally::default();
-        loop {
-            let room = STAGED.saturating_sub(self.dirty.len()).max(1);
-            let dirty = &mut self.dirty;
-            let key = batch.channel();
-            let more = self.hub.deliver(&mut batch, room, |connection| {
-                let format = connection.format();
-                for slice in encoded.get(format) {
-                    match connection.stage(slice, key) {
-                        Staged::First => dirty.push(Arc::clone(connection)),
-                        Staged::Behind => {}
-                        Staged::Refused => break,
-                    }
-                    tally.add(format, slice.events, slice.bytes.len());
+    /// Events by channel, in the order of their first; the order inside a channel is kept. What is no
+    /// event comes behind: places look for what is missing in any case.
+    fn group(&self, news: impl Iterator<Item = News>) -> (Groups, Vec<News>) {
+        let mut groups: Groups = Vec::new();
+        let mut index: HashMap<ChannelName, usize> = HashMap::new();
+        let mut rest = Vec::new();
+        for news in news {
+            let News::Event(channel, event) = news else {
+                rest.push(news);
+                continue;
+            };
+            self.delivery.metrics.metrics.events_received.inc();
+            let last = groups.len();
+            if groups.last().is_some_and(|(name, _)| *name == channel) {
+                groups[last - 1].1.push(event); // bursts: no look-up
+                continue;
+            }
+            let at = *index.entry(channel.clone()).or_insert(last);
+            if at == last {
+                groups.push((channel, vec![event]));
+            } else {
+                groups[at].1.push(event);
+            }
+        }
+        (groups, rest)
+    }
+
+    /// Events of a channel with a place.
+    async fn follow(&mut self, channel: &ChannelName, events: &[Event]) {
+        let mut rest = events;
+        while !rest.is_empty() {
+            let count = self.keeper.follow(channel, rest);
+            let (run, others) = rest.split_at(count);
+            self.delivery.deliver(channel, run).await;
+            rest = others;
+            if let Some((event, others)) = rest.split_first() {
+                self.step(channel, Input::Message(event.clone())).await;
+                rest = others;
+            }
+        }
+    }
+
+    async fn shard(&mut self, shard: Shard, up: bool) {
+        let of_it = |channel: &ChannelName| self.broker.shard_of(channel).is_none_or(|of| of == shard);
+        let channels = self.keeper.channels().into_iter().filter(of_it).collect();
+        for channel in self.keeper.shard(channels, up, self.clock.ms()) {
+            self.step(&channel, if up { Input::Connected } else { Input::Down }).await;
+        }
+    }
+
+    /// A channel's messages may be missing; one that fell silent with its shard may be heard at another now.
+    async fn missed(&mut self, channel: ChannelName, cause: Cause) {
+        let back = self.keeper.is_down(&channel) && self.broker.hears(&channel);
+        let told = match back {
+            true => self.keeper.shard(vec![channel.clone()], true, self.clock.ms()),
+            false => Vec::new(),
+        };
+        let input = if told.is_empty() { Input::Missed(cause) } else { Input::Connected };
+        self.step(&channel, input).await;
+    }
+
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::Subscribe(newcomer) => self.subscribe(newcomer).await,
+            Order::Leave(channel, seat) => {
+                self.keeper.settle(seat);
+                self.step(&channel, Input::Unsubscribe(seat)).await;
+                if let Some(channel) = self.delivery.hub.leave(seat) {
+                    self.routes.linger(channel);
                 }
-            });
-            if more || self.dirty.len() >= STAGED {
-                self.flush();
-                tokio::task::yield_now().await;
             }
-            if !more {
-                break;
+            Order::Room(channel, seat) => self.room(channel, seat).await,
+            Order::Heard(channel, Ok(())) => {
+                self.keeper.heard(&channel, true);
+                self.step(&channel, Input::Connected).await;
             }
+            Order::Heard(channel, Err(refusal)) => {
+                self.keeper.heard(&channel, false);
+                for seat in self.keeper.newcomers_of(&channel) {
+                    self.refuse(seat, refusal.clone());
+                }
+            }
+            Order::Retire(channel) => {
+                // Whoever waits for it holds a seat, so it cannot be retired under them.
+                if self.delivery.hub.retire(&channel) {
+                    self.keeper.forget(&channel);
+                    self.routes.give_up(channel);
+                }
+            }
+            Order::Answer(whose, id, answer) if self.keeper.is_alive(&whose) => {
+                self.step(&whose.channel, Input::Answer(id, answer)).await;
+            }
+            Order::Begun(whose, id, begun) if self.keeper.is_alive(&whose) => {
+                self.step(&whose.channel, Input::Begun(id, begun)).await;
+            }
+            Order::Confirmed(whose) if self.keeper.is_alive(&whose) => {
+                self.step(&whose.channel, Input::Confirmed).await;
+            }
+            Order::Tops(tops) => {
+                for (channel, found) in self.keeper.found(tops, self.clock.ms()) {
+                    self.step(&channel, Input::Top(found)).await;
+                }
+            }
+            Order::Answer(..) | Order::Begun(..) | Order::Confirmed(_) => {} // of a place before this one
         }
-        tally.report(&self.metrics);
     }
 
-    fn flush(&mut self) {
-        for connection in self.dirty.drain(..) {
-            connection.flush();
+    async fn subscribe(&mut self, newcomer: Newcomer) {
+        let Newcomer { seat, since, .. } = newcomer;
+        let channel = newcomer.channel.clone();
+        if !newcomer.connection.is_roomy() {
+            // What it missed comes in pages: those of many channels must not add up to an overflow.
+            let connection = Arc::clone(&newcomer.connection);
+            let parked = Parked { to: Arc::clone(&self.orders), order: Order::Subscribe(newcomer) };
+            return connection.park(parked);
+        }
+        if self.keeper.welcome(newcomer, self.clock.ms()) {
+            self.routes.want(channel.clone());
+        }
+        self.step(&channel, Input::Subscribe { seat, since }).await;
+    }
+
+    /// A subscriber on its way takes more, unless another of its channels has filled the outbox meanwhile.
+    async fn room(&mut self, channel: ChannelName, seat: Seat) {
+        let Some(newcomer) = self.keeper.newcomer(seat) else { return };
+        if newcomer.connection.is_roomy() {
+            return self.step(&channel, Input::Room(seat)).await;
+        }
+        let parked = Parked { to: Arc::clone(&self.orders), order: Order::Room(channel, seat) };
+        newcomer.connection.park(parked);
+    }
+
+    /// What the clock brings.
+    async fn look(&mut self) {
+        let due = self.keeper.pulse(self.clock.ms());
+        for channel in due.ticks {
+            self.step(&channel, Input::Tick).await;
+        }
+        for (whose, top) in due.missing {
+            self.step(&whose.channel, Input::Top(Some(top))).await;
+        }
+        for (whose, _) in &due.tops {
+            // Its slot went to a shard that was up all along.
+            if self.keeper.is_down(&whose.channel) && self.broker.hears(&whose.channel) {
+                self.missed(whose.channel.clone(), Cause::Moved).await;
+            }
+        }
+        if !due.tops.is_empty() {
+            self.ask(What::Tops(due.tops));
+        }
+        for channel in due.renew {
+            self.ask(What::Renew(channel));
         }
     }
 
-    fn observe(&self, groups: &[(ChannelName, Vec<Event>)], taken: Instant) {
-        let metrics = &self.metrics.metrics;
+    fn ask(&self, what: What) {
+        self.questions.push(Question { to: Arc::clone(&self.orders), what });
+    }
+
+    async fn step(&mut self, channel: &ChannelName, input: Input<Seat>) {
+        let now = Now { ms: self.clock.ms(), dice: rand::random() };
+        let effects = self.keeper.step(channel, input, now);
+        if !effects.is_empty() {
+            self.carry_out(channel, effects).await;
+        }
+    }
+
+    async fn carry_out(&mut self, channel: &ChannelName, effects: Effects<Seat>) {
+        let Some(whose) = self.keeper.whose(channel) else { return };
+        for effect in effects {
+            match effect {
+                Effect::Pass { events, above } => {
+                    self.delivery.deliver_above(channel, &events, &above).await;
+                }
+                Effect::Tell(words) => self.delivery.tell(channel, &words).await,
+                Effect::Subscribed { seat, at, recovered, events, attach } => {
+                    let reply = Some(Reply { at, recovered });
+                    self.welcome(seat, &Welcome { reply, word: None, events: &events, attach });
+                }
+                Effect::Page { seat, word, events, attach } => {
+                    self.welcome(seat, &Welcome { reply: None, word, events: &events, attach });
+                }
+                Effect::Refused(seat, why) => self.refuse(seat, refusal(why, channel)),
+                Effect::Read { id, since, count } => {
+                    self.ask(What::Read { whose: whose.clone(), id, since, count });
+                }
+                Effect::Begin(id) => self.ask(What::Begin { whose: whose.clone(), id }),
+                Effect::Seek => self.ask(What::Seek(whose.clone())),
+                Effect::Stale { .. } => tracing::debug!(%channel, "a channel may miss events"),
+                Effect::Repaired { .. } => {} // the keeper has counted it
+            }
+        }
+    }
+
+    fn welcome(&mut self, seat: Seat, welcome: &Welcome<'_>) {
+        let Some(newcomer) = self.keeper.newcomer(seat) else { return };
+        self.delivery.welcome(newcomer, welcome);
+        if welcome.attach {
+            self.keeper.settle(seat);
+        } else {
+            let order = Order::Room(newcomer.channel.clone(), seat);
+            newcomer.connection.park(Parked { to: Arc::clone(&self.orders), order });
+        }
+    }
+
+    /// Its connection gives the seat back.
+    fn refuse(&mut self, seat: Seat, refusal: Refusal) {
+        if let Some(newcomer) = self.keeper.settle(seat) {
+            newcomer.connection.answer(newcomer.ticket, Answer::Joined(Err(refusal)));
+        }
+    }
+
+    fn observe(&self, groups: &Groups, taken: Instant) {
+        let metrics = &self.delivery.metrics.metrics;
         let lag = taken.elapsed().as_secs_f64();
         metrics.relay_lag.set(lag);
         let now_us = self.clock.unix_us();
@@ -161,19 +323,9 @@ impl Lane {
     }
 }
 
-impl Tally {
-    fn add(&mut self, format: Format, events: u32, bytes: usize) {
-        let row = &mut self.0[format as usize];
-        row.0 += u64::from(events);
-        row.1 += bytes as u64;
-    }
-
-    fn report(&self, metrics: &LaneMetrics) {
-        for ((events, bytes), door) in self.0.iter().zip(&metrics.doors) {
-            if *events > 0 {
-                door.deliveries.inc_by(*events);
-                door.bytes.inc_by(*bytes);
-            }
-        }
+fn refusal(why: Refused, channel: &ChannelName) -> Refusal {
+    match why {
+        Refused::Unavailable => Refusal::unavailable(),
+        Refused::Behind => super::behind(channel),
     }
 }

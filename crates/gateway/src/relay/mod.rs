@@ -5,17 +5,28 @@
 //! It must not know sockets, doors or Redis. Lock order: routes → hub shard → outbox.
 
 mod broker;
+mod delivery;
+mod history;
+mod keeper;
 mod lane;
+mod mailbox;
+mod order;
 mod publisher;
+mod reader;
+mod repairs;
 mod routes;
 
+use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_broker::{BrokerError, EventQueue};
 use tidegate_core::hub::{Hub, Joined, Seat};
-use tidegate_core::{ChannelName, Event, Payload, Position, Reason, Refusal, Ticket};
+use tidegate_core::place::Since;
+use tidegate_core::session::Past;
+use tidegate_core::{ChannelName, Event, Payload, Position, Reason, Refusal, RequestId, Ticket};
 use tidegate_metrics::Metrics;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -23,14 +34,24 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::connection::Peer;
 pub(crate) use broker::AnyBroker;
+use delivery::Delivery;
+pub(crate) use delivery::LaneMetrics;
+use keeper::Keeper;
 use lane::Lane;
-pub(crate) use lane::LaneMetrics;
+pub(crate) use order::Parked;
+use order::{Newcomer, Order, Orders};
 use publisher::{Publisher, Publishing};
+use reader::Questions;
+use repairs::Repairs;
 use routes::Routes;
 
 /// How long a request may wait for the broker. Together with the way to the client this keeps the
 /// promise of an answer within 2 s.
 const BROKER_DEADLINE: Duration = Duration::from_millis(1500);
+
+/// Bytes of recent events that all places of a node keep. Above, channels forget theirs, one after the other:
+/// who resumes there costs a read.
+const TAIL_BYTES: usize = 64 << 20;
 
 /// Handles of subscribers, as the hub keeps them.
 pub(crate) type Subscribers = Hub<Arc<Peer>>;
@@ -39,7 +60,12 @@ pub(crate) type Subscribers = Hub<Arc<Peer>>;
 pub(crate) struct Relay {
     hub: Arc<Subscribers>,
     broker: Arc<AnyBroker>,
+    /// Whether any channel has history.
+    remembers: bool,
     routes: Arc<Routes>,
+    orders: Arc<Orders>,
+    /// Of each lane: how many of its places read since their shard came back.
+    resyncing: Vec<Arc<AtomicUsize>>,
     publisher: Publisher,
     clock: Clock,
 }
@@ -63,12 +89,30 @@ impl Relay {
         let broker = Arc::new(broker);
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        for queue in queues {
-            let lane = Lane::new(queue, Arc::clone(&hub), clock.clone(), metrics.clone());
+        let orders = Arc::new(Orders::new(queues.len(), Arc::clone(&broker)));
+        let routes = Arc::new(Routes::new(Arc::clone(&hub), Arc::clone(&orders), linger));
+        let questions: Arc<Questions> = Arc::default();
+        let lanes = queues.len().max(1);
+        let resyncing: Vec<_> = queues.iter().map(|_| Arc::default()).collect();
+        for ((queue, orders), unready) in queues.into_iter().zip(orders.boxes()).zip(&resyncing) {
+            let repairs = Repairs::new(&metrics.metrics);
+            let lane = Lane {
+                queue,
+                orders: Arc::clone(orders),
+                questions: Arc::clone(&questions),
+                routes: Arc::clone(&routes),
+                broker: Arc::clone(&broker),
+                clock: clock.clone(),
+                delivery: Delivery::new(Arc::clone(&hub), metrics.clone()),
+                keeper: Keeper::new(TAIL_BYTES / lanes, Arc::clone(unready), repairs),
+            };
             let stop = stop.clone();
             tasks.spawn(async move { stop.run_until_cancelled(lane.run()).await.unwrap_or_default() });
         }
-        let routes = Arc::new(Routes::new(Arc::clone(&hub), linger));
+        let (from, stopped) = (Arc::clone(&broker), stop.clone());
+        tasks.spawn(async move {
+            stopped.run_until_cancelled(reader::run(questions, from)).await;
+        });
         let (subscribing, to) = (Arc::clone(&routes), Arc::clone(&broker));
         let stopped = stop.clone();
         tasks.spawn(async move {
@@ -80,10 +124,13 @@ impl Relay {
         tasks.spawn(async move {
             stopped.run_until_cancelled(publishing.run(to)).await;
         });
-        (Self { hub, broker, routes, publisher, clock }, RelayTasks { tasks, stop })
+        let remembers = broker.has_histories();
+        let relay = Self { hub, broker, remembers, routes, orders, resyncing, publisher, clock };
+        (relay, RelayTasks { tasks, stop })
     }
 
-    /// Takes a seat in `channel`. Unless it is live, the connection gets the answer later.
+    /// Takes a seat in `channel`. Unless it is live, the connection gets the answer later. With history, what
+    /// `id` is answered goes into the outbox before that.
     ///
     /// # Errors
     /// `unavailable` while the broker is known to be away, or when too many wait.
@@ -92,11 +139,19 @@ impl Relay {
         channel: &ChannelName,
         connection: &Arc<Peer>,
         ticket: Ticket,
+        since: Since,
+        id: Option<RequestId>,
     ) -> Result<Joined, Refusal> {
         if !self.broker.hears(channel) {
             return Err(Refusal::unavailable());
         }
         let joined = self.hub.join(channel, Arc::clone(connection));
+        if self.broker.has_history(channel) {
+            let (channel, connection) = (channel.clone(), Arc::clone(connection));
+            let newcomer = Newcomer { channel, seat: joined.seat, connection, ticket, id, since };
+            self.orders.push(&newcomer.channel.clone(), Order::Subscribe(newcomer));
+            return Ok(Joined { live: false, ..joined });
+        }
         if !joined.live
             && let Err(refusal) = self.routes.wait(channel, connection, ticket, joined.seat)
         {
@@ -108,15 +163,17 @@ impl Relay {
 
     /// Gives a seat back.
     pub(crate) fn leave(&self, seat: Seat) {
+        if self.remembers {
+            let channel = self.hub.name(seat.channel());
+            if self.broker.has_history(&channel) {
+                // Nobody else may get the seat before its place has forgotten it.
+                self.hub.mute(seat);
+                return self.orders.push(&channel.clone(), Order::Leave(channel, seat));
+            }
+        }
         if let Some(channel) = self.hub.leave(seat) {
             self.routes.linger(channel);
         }
-    }
-
-    /// Whether events of a channel are numbered and kept.
-    #[expect(dead_code, reason = "publishing and subscribing will ask")]
-    pub(crate) fn has_history(&self, channel: &ChannelName) -> bool {
-        self.broker.has_history(channel)
     }
 
     /// Publishes in the order of calls; `done` hears what became of it, within 2 s, and at once while the broker is known
@@ -125,6 +182,7 @@ impl Relay {
         &self,
         channel: ChannelName,
         payload: Bytes,
+        key: Option<Arc<str>>,
         from: Option<Arc<str>>,
         done: impl FnOnce(Result<Option<Position>, Refusal>) + Send + 'static,
     ) {
@@ -133,8 +191,27 @@ impl Relay {
             return done(Err(Refusal::unavailable()));
         }
         let published_us = Some(self.clock.unix_us());
-        let event = Event { from, published_us, ..Event::live(Payload::new(payload)) };
+        let event = Event { key, from, published_us, ..Event::live(Payload::new(payload)) };
         self.publisher.publish(Publishing::new(channel, event, Box::new(done)));
+    }
+
+    /// What a channel remembers behind `since`, or its last events; at most `limit`. Answers within 2 s.
+    ///
+    /// # Errors
+    /// `bad_request` where nothing is kept, `behind` where this node's server is older than `since`, `unavailable`.
+    pub(crate) fn history(
+        &self,
+        channel: ChannelName,
+        since: Option<Position>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Past, Refusal>> + Send + 'static {
+        let broker = Arc::clone(&self.broker);
+        async move { history::read(&broker, channel, since, limit).await }
+    }
+
+    /// Whether channels still read what they missed while their shard was not heard.
+    pub(crate) fn is_resyncing(&self) -> bool {
+        self.resyncing.iter().any(|lane| lane.load(Ordering::Acquire) > 0)
     }
 
     /// Whether all of the broker is heard.
@@ -174,6 +251,13 @@ impl RelayTasks {
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
     }
+}
+
+/// What a client is told whose position is newer than this node's server.
+fn behind(channel: &ChannelName) -> Refusal {
+    let message =
+        format!("this node's server is older than your position in {channel}; come back with it soon");
+    Refusal::new(Reason::Behind, message)
 }
 
 /// What a client is told of a broker's error. The broker's own words stay in the log.

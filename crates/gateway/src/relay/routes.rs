@@ -4,7 +4,7 @@
 //! the same confirmation. A channel without seats lingers, then is given up. One task speaks to
 //! the broker, so that giving up and coming back cannot overtake each other.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use tidegate_core::session::Answer;
 use tidegate_core::{ChannelName, Refusal, Ticket};
 use tokio::sync::Notify;
 
+use super::order::{Order, Orders};
 use super::{BROKER_DEADLINE, Subscribers};
 use crate::connection::Peer;
 
@@ -28,6 +29,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// The routes of a node.
 pub(super) struct Routes {
     hub: Arc<Subscribers>,
+    orders: Arc<Orders>,
     table: Mutex<Table>,
     /// Something was added to `Table::wanted`.
     news: Notify,
@@ -44,6 +46,10 @@ struct Table {
     wanted: VecDeque<ChannelName>,
     /// Channels without seats, and since when. Bounded by the channels this node subscribes to.
     lingering: HashMap<ChannelName, Instant>,
+    /// Channels whose lane waits for the confirmation. Bounded by the places of the lanes.
+    for_lanes: HashSet<ChannelName>,
+    /// Channels that a lane has given up: before any that are wanted.
+    over: Vec<ChannelName>,
 }
 
 struct Waiting {
@@ -54,8 +60,23 @@ struct Waiting {
 }
 
 impl Routes {
-    pub(super) fn new(hub: Arc<Subscribers>, linger: Duration) -> Self {
-        Self { hub, table: Mutex::default(), news: Notify::new(), linger }
+    pub(super) fn new(hub: Arc<Subscribers>, orders: Arc<Orders>, linger: Duration) -> Self {
+        Self { hub, orders, table: Mutex::default(), news: Notify::new(), linger }
+    }
+
+    /// The lane of `channel` waits for its confirmation, and hears of it as [`Order::Heard`].
+    pub(super) fn want(&self, channel: ChannelName) {
+        let mut table = self.table.lock();
+        if table.for_lanes.insert(channel.clone()) {
+            table.wanted.push_back(channel);
+            self.news.notify_one();
+        }
+    }
+
+    /// The lane of `channel` has given it up. If it wants it again, that comes behind.
+    pub(super) fn give_up(&self, channel: ChannelName) {
+        self.table.lock().over.push(channel);
+        self.news.notify_one();
     }
 
     /// Waits for the confirmation of `channel`: the connection gets the answer.
@@ -97,10 +118,16 @@ impl Routes {
                 () = self.news.notified() => {}
                 _ = tick.tick() => {
                     self.expire();
-                    self.give_up(&*broker).await;
+                    self.retire(&*broker).await;
                 }
             }
-            while let Some(batch) = self.next_wanted() {
+            while let Some((over, batch)) = self.next() {
+                if !over.is_empty() {
+                    unsubscribe(&*broker, over).await;
+                }
+                if batch.is_empty() {
+                    continue;
+                }
                 // Whoever waits is answered in time even if the broker is not.
                 let asked = tokio::time::timeout(BROKER_DEADLINE, broker.subscribe(batch.clone())).await;
                 let result =
@@ -116,20 +143,22 @@ impl Routes {
         }
     }
 
-    fn next_wanted(&self) -> Option<Vec<ChannelName>> {
+    /// What was given up, and then what is wanted: one that is among both was given up first.
+    fn next(&self) -> Option<(Vec<ChannelName>, Vec<ChannelName>)> {
         let mut held = self.table.lock();
         let table = &mut *held;
+        let over = std::mem::take(&mut table.over);
         let mut batch = Vec::new();
         while let Some(channel) = table.wanted.pop_front() {
             // Nobody waits any more: the last of them was answered as too late.
-            if table.waiting.contains_key(&channel) {
+            if table.waiting.contains_key(&channel) || table.for_lanes.contains(&channel) {
                 batch.push(channel);
                 if batch.len() == BATCH {
                     break;
                 }
             }
         }
-        (!batch.is_empty()).then_some(batch)
+        (!batch.is_empty() || !over.is_empty()).then_some((over, batch))
     }
 
     /// The broker answered for `channel`: so is everybody who waits for it.
@@ -142,7 +171,12 @@ impl Routes {
         }
         let waiting = table.waiting.remove(channel).unwrap_or_default();
         table.count -= waiting.len();
+        let for_lane = table.for_lanes.remove(channel);
         drop(table);
+        if for_lane {
+            let heard = result.clone().map_err(|error| super::refusal(&error));
+            self.orders.push(channel, Order::Heard(channel.clone(), heard));
+        }
         for one in waiting {
             let answer = match result {
                 Ok(()) => Ok(one.seat),
@@ -171,7 +205,7 @@ impl Routes {
     }
 
     /// Gives up the channels that have lingered long enough and still have no seats.
-    async fn give_up(&self, broker: &impl Broker) {
+    async fn retire(&self, broker: &impl Broker) {
         let mut over = Vec::new();
         {
             let mut table = self.table.lock();
@@ -182,15 +216,21 @@ impl Routes {
                 .map(|(name, _)| name)
                 .collect();
             for channel in due {
+                if self.orders.has_place(&channel) {
+                    self.orders.push(&channel.clone(), Order::Retire(channel));
                 // Whoever waits for it holds a seat, so it cannot be retired under them.
-                if self.hub.retire(&channel) {
+                } else if self.hub.retire(&channel) {
                     over.push(channel);
                 }
             }
         }
         if !over.is_empty() {
-            tracing::debug!(channels = over.len(), "nobody subscribes any more: given up");
-            broker.unsubscribe(over).await;
+            unsubscribe(broker, over).await;
         }
     }
+}
+
+async fn unsubscribe(broker: &impl Broker, channels: Vec<ChannelName>) {
+    tracing::debug!(channels = channels.len(), "nobody subscribes any more: given up");
+    broker.unsubscribe(channels).await;
 }

@@ -1,0 +1,247 @@
+//! From a lane into sockets: events and words to whoever sits in a channel, staged first, flushed together.
+
+use std::sync::Arc;
+
+use tidegate_core::hub::{ChannelKey, Seat};
+use tidegate_core::place::{Each, GapReason, Word};
+use tidegate_core::session::Answer;
+use tidegate_core::{ChannelName, Event, Position};
+use tidegate_metrics::{Door, Metrics};
+
+use super::Subscribers;
+use super::order::Newcomer;
+use crate::connection::{Peer, Staged};
+use crate::wire::{Encoded, Format, Words};
+
+/// Connections staged before they are flushed and others run: replies and reads go on during a
+/// long fan-out.
+const STAGED: usize = 256;
+
+/// What a lane counts.
+#[derive(Clone)]
+pub(crate) struct LaneMetrics {
+    pub(super) metrics: Metrics,
+    /// By format.
+    doors: [Door; 5],
+}
+
+impl LaneMetrics {
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        let doors = ["native", "native", "plain", "sse", "sse"].map(|name| metrics.doors.of(name));
+        Self { metrics: metrics.clone(), doors }
+    }
+}
+
+/// Hands events to subscribers, for one lane.
+pub(super) struct Delivery {
+    pub(super) hub: Arc<Subscribers>,
+    pub(super) metrics: LaneMetrics,
+    /// Connections with staged bytes that nobody has flushed yet; at most [`STAGED`].
+    dirty: Vec<Arc<Peer>>,
+}
+
+/// Deliveries by format, added to the metrics once a group.
+#[derive(Default)]
+struct Tally([(u64, u64); 5]);
+
+/// What a subscriber is told before it is attached, or on its way there.
+pub(super) struct Welcome<'a> {
+    /// The reply to its request; none for what follows it.
+    pub(super) reply: Option<Reply>,
+    /// Goes before the events.
+    pub(super) word: Option<Word>,
+    pub(super) events: &'a [Event],
+    /// From now on it hears what the others hear.
+    pub(super) attach: bool,
+}
+
+/// Where a subscriber stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reply {
+    /// Behind the events of the reply.
+    pub(super) at: Position,
+    pub(super) recovered: Option<bool>,
+}
+
+impl Reply {
+    /// What a bare client is told instead: where its events begin.
+    fn as_word(self, events: usize) -> Word {
+        let start = Position { offset: self.at.offset.saturating_sub(events as u64), ..self.at };
+        match self.recovered {
+            Some(false) => Word::Gap(start, GapReason::Lost),
+            _ => Word::Position(start),
+        }
+    }
+}
+
+impl Delivery {
+    pub(super) fn new(hub: Arc<Subscribers>, metrics: LaneMetrics) -> Self {
+        Self { hub, metrics, dirty: Vec::with_capacity(STAGED) }
+    }
+
+    /// Delivers events to everybody who is attached.
+    pub(super) async fn deliver(&mut self, channel: &ChannelName, events: &[Event]) {
+        if events.is_empty() {
+            return;
+        }
+        let mut encoded = Encoded::new(channel, events);
+        let mut tally = Tally::default();
+        self.each(channel, |connection, _, key, dirty| {
+            stage(connection, key, &mut encoded, &mut tally, dirty);
+        })
+        .await;
+        tally.report(&self.metrics);
+    }
+
+    /// Delivers to each what it was not sent yet.
+    pub(super) async fn deliver_above(
+        &mut self,
+        channel: &ChannelName,
+        events: &[Event],
+        above: &Each<Seat, u64>,
+    ) {
+        let beyond = |offset: u64| {
+            let new = |event: &&Event| event.position.is_none_or(|position| position.offset > offset);
+            events.iter().filter(new).cloned().collect::<Vec<Event>>()
+        };
+        let for_others = beyond(above.others);
+        let own: Vec<(Seat, Vec<Event>)> =
+            above.but.iter().map(|(seat, offset)| (*seat, beyond(*offset))).collect();
+        let mut others = Encoded::new(channel, &for_others);
+        let mut tally = Tally::default();
+        self.each(channel, |connection, seat, key, dirty| {
+            // Few differ, and only for a moment after a failover.
+            match own.iter().find(|(other, _)| *other == seat) {
+                Some((_, own)) => {
+                    let mut encoded = Encoded::new(channel, own);
+                    stage(connection, key, &mut encoded, &mut tally, dirty);
+                }
+                None => stage(connection, key, &mut others, &mut tally, dirty),
+            }
+        })
+        .await;
+        tally.report(&self.metrics);
+    }
+
+    /// Tells each its word.
+    pub(super) async fn tell(&mut self, channel: &ChannelName, words: &Each<Seat, Option<Word>>) {
+        let mut others = Words::new(channel);
+        self.each(channel, |connection, seat, key, dirty| {
+            let Some(word) = words.of(&seat) else { return };
+            if let Some(word) = others.get(connection.format(), *word)
+                && connection.stage(word, key) == Staged::First
+            {
+                dirty.push(Arc::clone(connection));
+            }
+        })
+        .await;
+    }
+
+    /// Calls `each` for everybody who is attached now, and flushes in between.
+    async fn each(
+        &mut self,
+        channel: &ChannelName,
+        mut each: impl FnMut(&Arc<Peer>, Seat, ChannelKey, &mut Vec<Arc<Peer>>),
+    ) {
+        let Some(mut batch) = self.hub.open_batch(channel) else { return };
+        loop {
+            let room = STAGED.saturating_sub(self.dirty.len()).max(1);
+            let dirty = &mut self.dirty;
+            let key = batch.channel();
+            let visit = |seat, connection: &Arc<Peer>| each(connection, seat, key, dirty);
+            let more = self.hub.deliver(&mut batch, room, visit);
+            if more || self.dirty.len() >= STAGED {
+                self.flush();
+                tokio::task::yield_now().await;
+            }
+            if !more {
+                break;
+            }
+        }
+    }
+
+    /// Tells a newcomer what it missed, and attaches it in the same step if that ends at the place.
+    pub(super) fn welcome(&mut self, newcomer: &Newcomer, welcome: &Welcome<'_>) {
+        let Newcomer { channel, seat, connection, ticket, id, .. } = newcomer;
+        let key = seat.channel();
+        let stage = || {
+            let format = connection.format();
+            let word = match (welcome.reply, *id) {
+                (Some(Reply { at, recovered }), Some(id)) => {
+                    if let Some(frame) = format.subscribed(id, channel, at, recovered, welcome.events) {
+                        connection.stage_reply(frame);
+                    }
+                    None
+                }
+                (Some(reply), None) => {
+                    connection.sit(channel, key);
+                    Some(reply.as_word(welcome.events.len()))
+                }
+                (None, _) => welcome.word,
+            };
+            if let Some(word) = word
+                && let Some(word) = Words::new(channel).get(format, word)
+            {
+                connection.stage(word, key);
+            }
+            // A framed reply carries its events.
+            if welcome.reply.is_none() || id.is_none() {
+                let mut encoded = Encoded::new(channel, welcome.events);
+                let mut tally = Tally::default();
+                stage(connection, key, &mut encoded, &mut tally, &mut Vec::new());
+                tally.report(&self.metrics);
+            }
+        };
+        let act = || match welcome.attach {
+            true => self.hub.attach(*seat, stage),
+            false => stage(),
+        };
+        match welcome.reply {
+            Some(_) => connection.answer_behind(*ticket, Answer::Attached(*seat), act),
+            None => act(),
+        }
+        connection.flush();
+    }
+
+    /// Writes what is staged.
+    pub(super) fn flush(&mut self) {
+        for connection in self.dirty.drain(..) {
+            connection.flush();
+        }
+    }
+}
+
+fn stage(
+    connection: &Arc<Peer>,
+    key: ChannelKey,
+    encoded: &mut Encoded<'_>,
+    tally: &mut Tally,
+    dirty: &mut Vec<Arc<Peer>>,
+) {
+    let format = connection.format();
+    for slice in encoded.get(format) {
+        match connection.stage(slice, key) {
+            Staged::First => dirty.push(Arc::clone(connection)),
+            Staged::Behind => {}
+            Staged::Refused => break,
+        }
+        tally.add(format, slice.events, slice.bytes.len());
+    }
+}
+
+impl Tally {
+    fn add(&mut self, format: Format, events: u32, bytes: usize) {
+        let row = &mut self.0[format as usize];
+        row.0 += u64::from(events);
+        row.1 += bytes as u64;
+    }
+
+    fn report(&self, metrics: &LaneMetrics) {
+        for ((events, bytes), door) in self.0.iter().zip(&metrics.doors) {
+            if *events > 0 {
+                door.deliveries.inc_by(*events);
+                door.bytes.inc_by(*bytes);
+            }
+        }
+    }
+}

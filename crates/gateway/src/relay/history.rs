@@ -1,0 +1,68 @@
+//! Reading what a channel remembers, for somebody who asks once.
+
+use tidegate_broker::{History, HistoryError, Query, Since};
+use tidegate_core::session::Past;
+use tidegate_core::{ChannelName, Position, Reason, Refusal};
+use tokio::time::timeout;
+
+use super::BROKER_DEADLINE;
+use super::broker::AnyBroker;
+
+/// What follows `since`, or the last events; at most `limit`, and at most about a megabyte.
+///
+/// # Errors
+/// `bad_request` where nothing is kept, `behind`, `unavailable`.
+pub(super) async fn read(
+    broker: &AnyBroker,
+    channel: ChannelName,
+    since: Option<Position>,
+    limit: u32,
+) -> Result<Past, Refusal> {
+    if !broker.has_history(&channel) {
+        let message = format!(
+            "{channel} keeps no history (namespaces.{}.history)",
+            if broker.declares(channel.namespace()) { channel.namespace() } else { "default" }
+        );
+        return Err(Refusal::new(Reason::BadRequest, message));
+    }
+    if !broker.hears(&channel) {
+        return Err(Refusal::unavailable());
+    }
+    let asked = timeout(BROKER_DEADLINE, ask(broker, channel, since, limit)).await;
+    asked.unwrap_or_else(|_| Err(Refusal::unavailable()))
+}
+
+async fn ask(
+    broker: &AnyBroker,
+    channel: ChannelName,
+    since: Option<Position>,
+    limit: u32,
+) -> Result<Past, Refusal> {
+    let from = since.map_or(Since::Last(limit), Since::Position);
+    let query = Query { channel: channel.clone(), since: from, count: limit };
+    let mut found = one(broker.read(vec![query.clone()]).await)?;
+    if found.is_none() {
+        // Nothing was ever published: even that has a name.
+        one(broker.begin(vec![channel.clone()]).await)?;
+        found = one(broker.read(vec![query]).await)?;
+    }
+    let read = found.ok_or_else(Refusal::unavailable)?;
+    if since.is_some_and(|since| read.epoch < since.epoch) {
+        return Err(super::behind(&channel));
+    }
+    let top = Position { epoch: read.epoch, offset: read.offset };
+    Ok(Past { top, recovered: since.map(|_| !read.lost), events: read.events })
+}
+
+fn one<T>(answers: Vec<Result<T, HistoryError>>) -> Result<T, Refusal> {
+    let answer = answers.into_iter().next().ok_or_else(Refusal::unavailable)?;
+    answer.map_err(|error| {
+        tracing::debug!(%error, "cannot read a channel's history");
+        match error {
+            HistoryError::Refused(_) => {
+                Refusal::new(Reason::Internal, "the history refused it; the node's log says why")
+            }
+            _ => Refusal::unavailable(),
+        }
+    })
+}
