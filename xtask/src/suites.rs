@@ -29,6 +29,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("overload", &[Redis]),
     ("readme", &[Redis, Nginx, Curl]),
     ("redis", &[Redis]),
+    ("replicated", &[Redis]),
     ("serve", &[]),
     ("server", &[]),
     ("sizes", &[]),

@@ -136,7 +136,8 @@ pub enum HistoryError {
     /// What was asked cannot be; says which argument and which limit.
     #[error("{0}")]
     BadArgument(String),
-    /// The master lacks replicas, and takes no writes meanwhile. It was not done.
+    /// Too few replicas. The words say whether it was done: a master that lacks replicas may take no writes, and
+    /// an event may be published that no replica has acknowledged. Try again, with the same key.
     #[error("the history has too few replicas: {0}")]
     NotReplicated(String),
     /// It answers, but refuses. Trying again does not help until somebody acts.

@@ -25,7 +25,7 @@ pub use history::{
 pub use log_pace::LogPace;
 pub use memory::MemoryBroker;
 pub use news::{GapCause, News, Shard};
-pub use redis::RedisBroker;
+pub use redis::{RedisBroker, Replicating};
 pub use tidegate_redis::{Prefix, SentinelTopology, Settings as RedisSettings, Topology};
 
 /// Why a broker did not do what it was asked to.

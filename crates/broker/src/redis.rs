@@ -19,6 +19,7 @@ use crate::history::HistorySettings;
 use crate::lanes::Lanes;
 use crate::{Broker, BrokerError, EventQueue, Shard};
 use ears::Ears;
+pub use history::Replicating;
 
 /// Moves events between nodes through Redis: a standalone server, a master with its Sentinels, a Cluster.
 pub struct RedisBroker {

@@ -93,6 +93,38 @@ impl Keyed for Fields<'_> {
     }
 }
 
+/// Calls, and the question whose history they write: it goes first, so that what follows is not of an earlier one.
+pub(crate) enum Writing<'a> {
+    /// `INFO replication`, at the server of this key.
+    Lineage(&'a str),
+    Call(&'a Call),
+}
+
+impl Keyed for Writing<'_> {
+    fn key(&self) -> &str {
+        match self {
+            Self::Lineage(key) => key,
+            Self::Call(call) => call.key(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Lineage(_) => 0,
+            Self::Call(call) => call.bytes(),
+        }
+    }
+
+    fn add_to(&self, pipeline: &mut Pipeline, dialect: Dialect) {
+        match self {
+            Self::Lineage(_) => {
+                pipeline.cmd("INFO").arg("replication");
+            }
+            Self::Call(call) => call.add_to(pipeline, dialect),
+        }
+    }
+}
+
 /// What is sent beside commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Beside {

@@ -17,13 +17,20 @@ pub(crate) struct Pool {
     patience: Patience,
     keys: Keys,
     /// The pool to where the master was last.
-    current: Mutex<Option<(Address, deadpool_redis::Pool)>>,
+    current: Mutex<Current>,
+}
+
+enum Current {
+    None,
+    To(Box<(Address, deadpool_redis::Pool)>),
+    /// None is opened any more.
+    Closed,
 }
 
 impl Pool {
     /// An empty pool. One caller more than `patience.pool` waits for a connection.
     pub(crate) fn new(whereabouts: Whereabouts, dialect: Dialect, patience: Patience, keys: Keys) -> Self {
-        Self { whereabouts, dialect, patience, keys, current: Mutex::new(None) }
+        Self { whereabouts, dialect, patience, keys, current: Mutex::new(Current::None) }
     }
 
     /// The pub/sub names with our prefix that somebody is subscribed to on this server, in no order.
@@ -42,10 +49,10 @@ impl Pool {
         timeout(self.patience.response, ask).await.map_err(late)?
     }
 
-    /// Closes the connections; who waits for one gets an error.
+    /// Closes the connections; who waits for one, or asks later, gets an error.
     pub(crate) fn close(&self) {
-        if let Some((_, pool)) = self.current.lock().take() {
-            pool.close();
+        if let Current::To(last) = std::mem::replace(&mut *self.current.lock(), Current::Closed) {
+            last.1.close();
         }
     }
 
@@ -54,14 +61,15 @@ impl Pool {
         let unknown = || RedisError::unavailable("it is not known yet where the master is");
         let address = self.whereabouts.now().ok_or_else(unknown)?;
         let mut current = self.current.lock();
-        if let Some((built_for, pool)) = &*current
-            && *built_for == address
-        {
-            return Ok(pool.clone());
+        match &*current {
+            Current::To(last) if last.0 == address => return Ok(last.1.clone()),
+            Current::Closed => return Err(RedisError::unavailable("it is stopped")),
+            _ => {}
         }
         let pool = self.build(&address)?;
-        if let Some((_, former)) = current.replace((address, pool.clone())) {
-            former.close();
+        let now = Current::To(Box::new((address, pool.clone())));
+        if let Current::To(former) = std::mem::replace(&mut *current, now) {
+            former.1.close();
         }
         Ok(pool)
     }

@@ -1,19 +1,21 @@
 //! The servers behind one address, whatever their topology: one that stands alone, a master that Sentinels
 //! look after, or a Cluster.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use redis::Value;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::address::Address;
 use crate::cluster::Cluster;
-use crate::command::{Answer, Beside, Call, Fields, Keyed};
+use crate::command::{Answer, Beside, Call, Fields, Keyed, Writing};
 use crate::dialect::Dialect;
 use crate::functions::Functions;
 use crate::lookout::jury::Sentinels;
+use crate::replicas::Lineage;
 use crate::rounds::Rounds;
 use crate::shard::Shard;
 use crate::task::Task;
@@ -50,6 +52,13 @@ pub struct Servers<S> {
 enum Reach<S> {
     One { shard: Box<Shard<S>>, guards: Option<Box<Guards>> },
     Cluster(Cluster<S>),
+}
+
+/// Whose history was written, for each shard; and how long whoever wrote may wait in all.
+#[derive(Debug, Clone)]
+pub struct Written {
+    lineages: BTreeMap<u16, Lineage>,
+    until: Instant,
 }
 
 /// Who looks after the one master.
@@ -131,6 +140,51 @@ impl<S: FeedSink> Servers<S> {
     pub async fn call(&self, calls: &[Call]) -> Vec<Result<Answer, RedisError>> {
         let answers = self.run(calls, Beside::Nothing).await;
         answers.into_iter().map(understand).collect()
+    }
+
+    /// The same for calls that write. [`replicated`](Self::replicated) needs to know whose history that was.
+    pub async fn write(&self, calls: &[Call]) -> (Vec<Result<Answer, RedisError>>, Written) {
+        let until = self.deadline();
+        let mut shards = BTreeMap::new();
+        for call in calls {
+            if let Some(number) = self.shard_of(&call.key) {
+                shards.entry(number).or_insert(call.key.as_str());
+            }
+        }
+        let questions = shards.values().map(|&key| Writing::Lineage(key));
+        let commands: Vec<_> = questions.chain(calls.iter().map(Writing::Call)).collect();
+        let mut answers = self.run(&commands, Beside::Nothing).await;
+        let written = answers.split_off(shards.len());
+        let lineage = |answer: Result<Value, RedisError>| Lineage::read(&answer.ok()?);
+        let lineages =
+            shards.keys().zip(answers).filter_map(|(&number, told)| Some((number, lineage(told)?)));
+        let lineages = lineages.collect();
+        (written.into_iter().map(understand).collect(), Written { lineages, until })
+    }
+
+    /// Whether what was written to these keys is at a replica of their master, too, asked in one round for each
+    /// shard. `mark` is a function that writes something about such a key, and changes nothing.
+    pub async fn replicated(&self, written: &Written, keys: &[String], mark: &str) -> Vec<bool> {
+        let numbers: Vec<Option<u16>> = keys.iter().map(|key| self.shard_of(key)).collect();
+        let mut marks = BTreeMap::new();
+        for (key, number) in keys.iter().zip(&numbers) {
+            let function = mark.to_owned();
+            marks.entry(*number).or_insert(Call { function, key: key.clone(), arguments: Vec::new() });
+        }
+        let asking = marks.iter().map(async |(number, mark)| {
+            let number = (*number)?;
+            let acknowledging = async {
+                match &self.reach {
+                    Reach::One { shard, .. } => shard.replicas.acknowledged(mark).await,
+                    Reach::Cluster(cluster) => cluster.shard(number)?.replicas.acknowledged(mark).await,
+                }
+            };
+            let lineage = timeout_at(written.until, acknowledging).await.ok().flatten()?;
+            // Else it is another server, or was another's replica meanwhile: what was written may be gone.
+            (written.lineages.get(&number) == Some(&lineage)).then_some(number)
+        });
+        let done: Vec<Option<u16>> = join_all(asking).await;
+        numbers.into_iter().map(|number| number.is_some() && done.contains(&number)).collect()
     }
 
     /// Fields of hashes, in one round trip to each server; only masters are believed, and another server

@@ -1,4 +1,5 @@
-//! One master and our connections to it: one that listens, one that publishes, a pool.
+//! One master and our connections to it: one that listens, one that publishes, one that waits for replicas, a
+//! pool.
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::feed::{Ears, Feed};
 use crate::functions::Functions;
 use crate::pool::Pool;
 use crate::publisher::Publisher;
+use crate::replicas::Replicas;
 use crate::rounds::Rounds;
 use crate::whereabouts::Whereabouts;
 use crate::{FeedSink, Keys, RedisError, Settings};
@@ -20,6 +22,7 @@ pub(crate) struct Shard<S> {
     pub(crate) feed: Feed,
     pub(crate) publisher: Publisher,
     pub(crate) pool: Pool,
+    pub(crate) replicas: Replicas,
     health: Arc<Health<S>>,
     /// Answers to [`master`](Self::master).
     masters: Rounds<Option<Address>>,
@@ -45,6 +48,7 @@ impl<S: FeedSink> Shard<S> {
         Self {
             feed: Feed::start(whereabouts.clone(), dialect, patience, ears),
             publisher: Publisher::start(whereabouts.clone(), dialect, patience, functions, heard),
+            replicas: Replicas::new(whereabouts.clone(), patience),
             pool: Pool::new(whereabouts, dialect, patience, Keys::new(&settings.prefix)),
             health,
             masters: Rounds::default(),
@@ -78,6 +82,7 @@ impl<S: FeedSink> Shard<S> {
     pub(crate) async fn stop(&self) {
         self.feed.stop().await;
         self.publisher.stop().await;
+        self.replicas.close().await;
         self.pool.close();
     }
 }

@@ -4,15 +4,72 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidegate_core::{ChannelName, Epoch, Event, Payload, Position};
-use tidegate_redis::{Answer, Call, RedisError};
+use tidegate_redis::{Answer, Call, RedisError, Written};
 
 use super::RedisBroker;
 use crate::history::{Appended, Durable, History, HistoryError, Query, Read, Since};
+
+/// Said of an event that is published.
+const UNACKNOWLEDGED: &str = "it is published, but no replica has acknowledged it in time; \
+    publishing it again with the same key is safe";
+
+/// Events that are published, and wait for a replica.
+#[derive(Debug)]
+pub struct Replicating {
+    written: Written,
+    /// By their number in what was appended, with their keys in Redis.
+    events: Vec<(usize, String)>,
+}
 
 impl RedisBroker {
     fn function(&self, name: &str, channel: &ChannelName, arguments: Vec<Bytes>) -> Call {
         let function = format!("{}_{name}", self.prefix);
         Call { function, key: self.keys.channel(channel.as_str()), arguments }
+    }
+
+    /// The first half of [`append`](History::append): the events are published, and those that wait for a replica
+    /// still do. [`replicate`](Self::replicate) is the second: who has others to publish need not wait for it.
+    pub async fn append_first(
+        &self,
+        events: Vec<Durable>,
+    ) -> (Vec<Result<Appended, HistoryError>>, Option<Replicating>) {
+        let waiting: Vec<usize> = (0..events.len()).filter(|&at| events[at].replicated).collect();
+        let calls: Vec<Call> = events.into_iter().map(|event| self.publish_call(event)).collect();
+        if waiting.is_empty() || !self.has_library {
+            return (self.call(calls, appended).await, None);
+        }
+        let (answers, written) = self.servers.write(&calls).await;
+        let understand = |answer: Result<Answer, RedisError>| appended(answer?).ok_or_else(strange);
+        let results: Vec<Result<Appended, HistoryError>> = answers.into_iter().map(understand).collect();
+        // What has no position is kept nowhere.
+        let kept = |at: &usize| results[*at].as_ref().is_ok_and(|appended| appended.position.is_some());
+        let events: Vec<(usize, String)> =
+            waiting.into_iter().filter(kept).map(|at| (at, calls[at].key.clone())).collect();
+        let replicating = (!events.is_empty()).then_some(Replicating { written, events });
+        (results, replicating)
+    }
+
+    /// Waits until a replica has what was published; at most a second. Returns which events, by their number in
+    /// what was appended, none has acknowledged.
+    pub async fn replicate(&self, replicating: Replicating) -> Vec<(usize, HistoryError)> {
+        let Replicating { written, events } = replicating;
+        let (numbers, keys): (Vec<usize>, Vec<String>) = events.into_iter().unzip();
+        let mark = format!("{}_begin", self.prefix);
+        let done = self.servers.replicated(&written, &keys, &mark).await;
+        let unacknowledged = || HistoryError::NotReplicated(UNACKNOWLEDGED.to_owned());
+        let lacking = numbers.into_iter().zip(done).filter(|(_, is_done)| !is_done);
+        lacking.map(|(at, _)| (at, unacknowledged())).collect()
+    }
+
+    fn publish_call(&self, event: Durable) -> Call {
+        let mut arguments = vec![event.payload];
+        for (name, value) in [("key", event.key), ("from", event.from)] {
+            if let Some(value) = value {
+                arguments.push(Bytes::from_static(name.as_bytes()));
+                arguments.push(Bytes::copy_from_slice(value.as_bytes()));
+            }
+        }
+        self.function("publish", &event.channel, arguments)
     }
 
     /// Calls functions, and understands what each answers.
@@ -32,17 +89,13 @@ impl RedisBroker {
 
 impl History for RedisBroker {
     async fn append(&self, events: Vec<Durable>) -> Vec<Result<Appended, HistoryError>> {
-        let call = |event: Durable| {
-            let mut arguments = vec![event.payload];
-            for (name, value) in [("key", event.key), ("from", event.from)] {
-                if let Some(value) = value {
-                    arguments.push(Bytes::from_static(name.as_bytes()));
-                    arguments.push(Bytes::copy_from_slice(value.as_bytes()));
-                }
+        let (mut results, replicating) = self.append_first(events).await;
+        if let Some(replicating) = replicating {
+            for (at, error) in self.replicate(replicating).await {
+                results[at] = Err(error);
             }
-            self.function("publish", &event.channel, arguments)
-        };
-        self.call(events.into_iter().map(call).collect(), appended).await
+        }
+        results
     }
 
     async fn read(&self, queries: Vec<Query>) -> Vec<Result<Option<Read>, HistoryError>> {

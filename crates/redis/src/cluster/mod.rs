@@ -113,6 +113,11 @@ impl<S: FeedSink> Cluster<S> {
         self.shared.state.lock().table.owner(name)
     }
 
+    /// A shard by its number.
+    pub(crate) fn shard(&self, number: u16) -> Option<Arc<Shard<S>>> {
+        self.shared.state.lock().shards.get(&number).map(|member| Arc::clone(&member.shard))
+    }
+
     /// Ends all tasks and connections and waits for them.
     pub(crate) async fn stop(&self) {
         self.lookout.stop().await;
