@@ -1,20 +1,25 @@
 //! The application's handle: asks the client's task and waits for its answers.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use tidegate_core::{ChannelName, Position};
+use tidegate_core::{ChannelName, Position, Reason};
+use tidegate_protocol::MAX_KEY;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::link::Command;
-use crate::{Builder, Error, State};
+use crate::link::{Answer, Command};
+use crate::news::Shared;
+use crate::{Builder, Error, History, Start, State};
 
-pub(crate) type Reply = oneshot::Sender<Result<Option<Position>, Error>>;
+pub(crate) type Reply = oneshot::Sender<Result<Answer, Error>>;
 
 /// A client. Share it with `Arc`; dropping it ends it too, but only [`Client::close`] waits for that.
 #[derive(Debug)]
 pub struct Client {
     commands: mpsc::Sender<Command<Reply>>,
     state: watch::Receiver<State>,
+    shared: Arc<Shared>,
     /// Ends the task when it is dropped.
     ending: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -34,10 +39,11 @@ impl Client {
     pub(crate) fn new(
         commands: mpsc::Sender<Command<Reply>>,
         state: watch::Receiver<State>,
+        shared: Arc<Shared>,
         ending: oneshot::Sender<()>,
         task: JoinHandle<()>,
     ) -> Self {
-        Self { commands, state, ending, task }
+        Self { commands, state, shared, ending, task }
     }
 
     /// Subscribes to a channel and waits for the confirmation: what is published after it arrives.
@@ -47,8 +53,33 @@ impl Client {
     /// [`Error::Channel`], [`Error::Refused`]; [`Error::Cut`] or [`Error::NoAnswer`] when it was
     /// asked and not answered: it is not subscribed then. [`Error::Closed`].
     pub async fn subscribe(&self, channel: &str) -> Result<(), Error> {
+        self.subscribe_from(channel, Start::Now).await
+    }
+
+    /// Subscribes to a channel from a place in its history, such as the stored [`Client::position`]. While the
+    /// server is older than that position, this waits and asks again.
+    ///
+    /// ```no_run
+    /// # async fn example(client: tidegate_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use tidegate_client::Start;
+    ///
+    /// let stored = "1795245504123000001-7".parse()?;
+    /// client.subscribe_from("chat:1", Start::Since(stored)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Client::subscribe`].
+    pub async fn subscribe_from(&self, channel: &str, start: Start) -> Result<(), Error> {
         let channel = ChannelName::parse(channel)?;
-        self.ask(|reply| Command::Subscribe(channel, reply)).await.map(drop)
+        self.ask(|reply| Command::Subscribe(channel, start, reply)).await.map(drop)
+    }
+
+    /// The position of the last event that the application has handled, in a channel with history that is
+    /// subscribed to. Its spelling is `<epoch>-<offset>`; store it to go on there with [`Start::Since`].
+    pub fn position(&self, channel: &str) -> Option<Position> {
+        self.shared.followers.lock().position(&ChannelName::parse_any(channel).ok()?)
     }
 
     /// Ends a subscription. Events that were on their way may still be in the stream.
@@ -61,7 +92,8 @@ impl Client {
     }
 
     /// Publishes: JSON, other text or any bytes. The answer is the event's position, where the
-    /// channel has history. At most once: nothing is queued for a later connection or sent again.
+    /// channel has history. At most once: nothing is queued for a later connection or sent again. To be
+    /// sure of it use [`Client::publish_once`].
     ///
     /// # Errors
     /// [`Error::NotConnected`], [`Error::TooLarge`], [`Error::Channel`], [`Error::Refused`]: it did
@@ -69,7 +101,54 @@ impl Client {
     pub async fn publish(&self, channel: &str, data: impl Into<Bytes>) -> Result<Option<Position>, Error> {
         let channel = ChannelName::parse(channel)?;
         let data = data.into();
-        self.ask(|reply| Command::Publish(channel, data, reply)).await
+        position(self.ask(|reply| Command::Publish(channel, data, reply)).await)
+    }
+
+    /// Publishes under a key, so that it happens once however often it is sent: it waits for a connection, is
+    /// sent again when one ended before the answer, and when a refusal may be over. The key works in
+    /// channels without history, too. Without one (1 to 128 bytes) a random one is made; give your own if you
+    /// repeat it after a crash. Dropping the future does not take the publish back.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::TooLarge`], [`Error::Channel`], [`Error::Refused`] (also `key_reused`): it did
+    /// not happen. [`Error::Cut`], [`Error::NoAnswer`]: it may have, but nothing was heard for as long as the
+    /// server remembers keys. [`Error::Closed`]: it may have, if the client had been connected.
+    pub async fn publish_once(
+        &self,
+        channel: &str,
+        data: impl Into<Bytes>,
+        key: Option<&str>,
+    ) -> Result<Option<Position>, Error> {
+        let channel = ChannelName::parse(channel)?;
+        let data = data.into();
+        let key: Arc<str> = match key {
+            Some(key) if (1..=MAX_KEY).contains(&key.len()) => key.into(),
+            Some(key) => {
+                let message = format!("`key` has 1 to {MAX_KEY} bytes, this one has {}", key.len());
+                return Err(Error::refused(Reason::BadRequest, message));
+            }
+            None => format!("{:032x}", rand::random::<u128>()).into(),
+        };
+        position(self.ask(|reply| Command::Post(channel, data, key, reply)).await)
+    }
+
+    /// Events of a channel's history: those behind `since`, or the latest; at most `limit`, and at most a page
+    /// of the server. With a limit of 0 it only says where the channel is.
+    ///
+    /// # Errors
+    /// [`Error::NotConnected`], [`Error::Channel`], [`Error::Refused`], [`Error::Cut`],
+    /// [`Error::NoAnswer`], [`Error::Closed`].
+    pub async fn history(
+        &self,
+        channel: &str,
+        since: Option<Position>,
+        limit: Option<u32>,
+    ) -> Result<History, Error> {
+        let channel = ChannelName::parse(channel)?;
+        match self.ask(|reply| Command::History(channel, since, limit, reply)).await? {
+            Answer::History(history) => Ok(history),
+            Answer::Done | Answer::At(_) => Err(Error::NoAnswer), // the server answered something else
+        }
     }
 
     /// The state right now.
@@ -98,7 +177,7 @@ impl Client {
         }
     }
 
-    async fn ask(&self, command: impl FnOnce(Reply) -> Command<Reply>) -> Result<Option<Position>, Error> {
+    async fn ask(&self, command: impl FnOnce(Reply) -> Command<Reply>) -> Result<Answer, Error> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).await.map_err(|_| self.closed())?;
         answer.await.unwrap_or_else(|_| Err(self.closed()))
@@ -110,4 +189,11 @@ impl Client {
             _ => Error::Closed { code: 1006, reason: "its task ended".into() },
         }
     }
+}
+
+fn position(answer: Result<Answer, Error>) -> Result<Option<Position>, Error> {
+    answer.map(|answer| match answer {
+        Answer::At(position) => Some(position),
+        Answer::Done | Answer::History(_) => None,
+    })
 }

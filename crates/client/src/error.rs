@@ -46,6 +46,14 @@ pub enum Error {
     /// There is no connection, so nothing was sent. The client is on its way back.
     #[error("there is no connection")]
     NotConnected,
+    /// So many publishes with keys wait already: nothing was sent. Wait for some of them.
+    #[error("{count} publishes of at most {bytes} bytes may wait for an answer, no more")]
+    Full {
+        /// As [`Builder::offline`](crate::Builder::offline) said.
+        count: usize,
+        /// Likewise.
+        bytes: usize,
+    },
     /// The connection ended before the answer: a publish may or may not have happened.
     #[error("the connection ended before the answer")]
     Cut,
@@ -65,11 +73,11 @@ pub enum Error {
 
 impl Error {
     /// Whether the same request may succeed later. After [`Error::Cut`] and [`Error::NoAnswer`] a
-    /// publish may happen twice if it is repeated.
+    /// publish may happen twice if it is repeated without its key.
     pub fn retry(&self) -> bool {
         match self {
             Self::Refused { retry, .. } => *retry,
-            Self::NotConnected | Self::Cut | Self::NoAnswer => true,
+            Self::NotConnected | Self::Full { .. } | Self::Cut | Self::NoAnswer => true,
             _ => false,
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Requests go in through [`Client`], each answered; what happens comes out of [`Incoming`], a
 //! bounded stream. One task owns the socket; what it does is decided by a pure state machine.
-//! It must not know the gateway's rooms: only the wire.
+//! In a channel with history each event comes once, in order, through all connections and nodes; where one
+//! cannot be had any more, [`News::Gap`] says so. It must not know the gateway's rooms: only the wire.
 //!
 //! ```no_run
 //! use tidegate_client::{Client, News};
@@ -10,7 +11,7 @@
 //! # async fn example() -> Result<(), tidegate_client::Error> {
 //! let (client, mut incoming) = Client::builder("ws://127.0.0.1:8080/ws").connect()?;
 //! client.subscribe("chat:1").await?;
-//! client.publish("chat:1", r#"{"text":"hello"}"#).await?;
+//! client.publish_once("chat:1", r#"{"text":"hello"}"#, None).await?;
 //! while let Some(news) = incoming.next().await {
 //!     if let News::Event(event) = news {
 //!         println!("{} {:?}", event.channel, event.payload.bytes());
@@ -25,6 +26,7 @@ mod backoff;
 mod builder;
 mod client;
 mod error;
+mod followers;
 mod link;
 mod news;
 mod requests;
@@ -35,6 +37,6 @@ mod task;
 pub use builder::Builder;
 pub use client::Client;
 pub use error::Error;
-pub use news::{Event, Incoming, News, State};
-pub use tidegate_core::{Payload, PayloadKind, Position};
+pub use news::{Event, History, Incoming, Logged, News, Start, State};
+pub use tidegate_core::{Epoch, Payload, PayloadKind, Position, PositionError};
 pub use tidegate_protocol::Codec;

@@ -5,15 +5,18 @@
 use std::collections::VecDeque;
 use std::future::pending;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
+use tidegate_protocol::Codec;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::client::Reply;
-use crate::link::{Command, Cut, Effect, Identity, Input, Link, Now};
+use crate::link::{Command, Cut, Effect, Input, Link, Now};
+use crate::news::{Piece, Shared};
 use crate::socket::{self, Heard, Socket};
 use crate::{News, State};
 
@@ -36,13 +39,22 @@ struct Shell {
     road: Road,
     /// News that found the stream full: those of one message, and the few that commands and a cut
     /// add, since nothing is read and nobody dials before they are taken.
-    waiting: VecDeque<News>,
-    news: Option<mpsc::Sender<News>>,
-    states: watch::Sender<State>,
-    codec: tidegate_protocol::Codec,
+    waiting: VecDeque<Piece>,
+    outlets: Outlets,
+    codec: Codec,
+}
+
+/// Where the application hears what happens.
+pub(crate) struct Outlets {
+    /// None once nobody listens any more.
+    pub(crate) news: Option<mpsc::Sender<Piece>>,
+    pub(crate) states: watch::Sender<State>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 enum Turn {
+    /// The application's side found that a channel is to be subscribed again.
+    Look,
     /// The stream of news has room again, or nobody holds its other end.
     Room,
     Command(Command<Reply>),
@@ -54,22 +66,21 @@ enum Turn {
 
 pub(crate) async fn run(
     url: Uri,
-    identity: Identity,
+    codec: Codec,
+    link: Link<Reply>,
     mut commands: mpsc::Receiver<Command<Reply>>,
     mut ending: oneshot::Receiver<()>,
-    news: mpsc::Sender<News>,
-    states: watch::Sender<State>,
+    outlets: Outlets,
 ) {
-    let codec = identity.codec;
-    let link = Link::new(identity, Instant::now().into_std());
-    let (road, waiting) = (Road::None, VecDeque::new());
-    let mut shell = Shell { url, link, road, waiting, news: Some(news), states, codec };
+    let shared = Arc::clone(&outlets.shared);
+    let mut shell = Shell { url, link, road: Road::None, waiting: VecDeque::new(), outlets, codec };
     loop {
         let stalled = !shell.waiting.is_empty();
         let writable = !matches!(&shell.road, Road::Open(socket) if !socket.is_idle());
         let due = shell.link.due();
         let turn = tokio::select! {
-            () = room(shell.news.as_ref()), if stalled => Turn::Room,
+            () = room(shell.outlets.news.as_ref()), if stalled => Turn::Room,
+            () = shared.look.notified() => Turn::Look,
             turn = travel(&mut shell.road, !stalled) => turn,
             Some(command) = commands.recv(), if writable && shell.link.takes_commands() => Turn::Command(command),
             () = async { sleep_until(due.map_or_else(Instant::now, Into::into)).await }, if due.is_some() => Turn::Tick,
@@ -77,6 +88,7 @@ pub(crate) async fn run(
         };
         match turn {
             Turn::Room => shell.deliver().await,
+            Turn::Look => shell.step(Input::Look).await,
             Turn::Command(command) => {
                 shell.step(Input::Command(command)).await;
                 // What is there already is written together.
@@ -106,7 +118,7 @@ pub(crate) async fn run(
     }
 }
 
-async fn room(news: Option<&mpsc::Sender<News>>) {
+async fn room(news: Option<&mpsc::Sender<Piece>>) {
     if let Some(news) = news {
         // Either way it is time to look; the permit is taken again by then.
         let _ = news.reserve().await;
@@ -146,7 +158,8 @@ impl Shell {
                 }
                 // Who no longer waits for an answer needs none.
                 Effect::Answer(reply, answer) => drop(reply.send(answer)),
-                Effect::News(news) => self.tell(news),
+                Effect::News(news) => self.tell(Piece::News(news)),
+                Effect::Note(note) => self.tell(Piece::Note(note)),
             }
         }
         if !stalled && !self.waiting.is_empty() {
@@ -155,15 +168,15 @@ impl Shell {
     }
 
     /// Tells a piece of news, or lets it wait.
-    fn tell(&mut self, news: News) {
-        if let News::State(state) = &news {
+    fn tell(&mut self, piece: Piece) {
+        if let Piece::News(News::State(state)) = &piece {
             tracing::debug!(?state, "client");
-            self.states.send_replace(state.clone());
-            if matches!(self.waiting.back(), Some(News::State(_))) {
+            self.outlets.states.send_replace(state.clone());
+            if matches!(self.waiting.back(), Some(Piece::News(News::State(_)))) {
                 self.waiting.pop_back();
             }
         }
-        self.waiting.push_back(news);
+        self.waiting.push_back(piece);
         self.flush();
     }
 
@@ -176,14 +189,20 @@ impl Shell {
     }
 
     fn flush(&mut self) {
-        while let Some(news) = self.waiting.pop_front() {
-            let last = matches!(news, News::State(State::Closed { .. }));
-            let Some(sender) = &self.news else { continue };
-            match sender.try_send(news) {
+        while let Some(piece) = self.waiting.pop_front() {
+            let last = matches!(piece, Piece::News(News::State(State::Closed { .. })));
+            let Some(sender) = &self.outlets.news else {
+                // Nobody listens: what nobody missed need not be fetched again after the next cut.
+                if let Piece::Note(note) = piece {
+                    self.outlets.shared.followers.lock().take(note, Instant::now().into_std());
+                }
+                continue;
+            };
+            match sender.try_send(piece) {
                 Ok(()) if !last => {}
-                Err(TrySendError::Full(news)) => return self.waiting.push_front(news),
+                Err(TrySendError::Full(piece)) => return self.waiting.push_front(piece),
                 // The stream ends with `Closed`, or nobody listens any more.
-                Ok(()) | Err(TrySendError::Closed(_)) => self.news = None,
+                Ok(()) | Err(TrySendError::Closed(_)) => self.outlets.news = None,
             }
         }
     }

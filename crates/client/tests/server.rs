@@ -1,5 +1,9 @@
 //! The client against a server of a few lines: what only a real socket shows.
 
+#[path = "server/history.rs"]
+mod history;
+
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 struct Peer {
     stream: WebSocketStream<TcpStream>,
     codec: Codec,
+    /// Requests of a message that were not looked at yet.
+    requests: VecDeque<ClientFrame>,
+    /// Messages that came.
+    messages: usize,
 }
 
 struct Server {
@@ -52,7 +60,7 @@ impl Server {
             Ok(response)
         };
         let stream = accept_hdr_async(stream, negotiate).await.unwrap();
-        let mut peer = Peer { stream, codec: codec.unwrap() };
+        let mut peer = Peer { stream, codec: codec.unwrap(), requests: VecDeque::new(), messages: 0 };
         let ClientFrame::Connect { id, .. } = peer.hear().await else { panic!("`connect` comes first") };
         peer.say(ServerFrame::Connected {
             id: id.get(),
@@ -71,12 +79,17 @@ impl Server {
 impl Peer {
     async fn hear(&mut self) -> ClientFrame {
         loop {
-            let message = timeout(PATIENCE, self.stream.next()).await.unwrap().unwrap().unwrap();
-            match message {
-                Message::Text(text) => return self.codec.decode(text.as_bytes()).remove(0).unwrap(),
-                Message::Binary(bytes) => return self.codec.decode(&bytes).remove(0).unwrap(),
-                _ => {}
+            if let Some(request) = self.requests.pop_front() {
+                return request;
             }
+            let message = timeout(PATIENCE, self.stream.next()).await.unwrap().unwrap().unwrap();
+            let requests = match message {
+                Message::Text(text) => self.codec.decode(text.as_bytes()),
+                Message::Binary(bytes) => self.codec.decode(&bytes),
+                _ => continue,
+            };
+            self.messages += 1;
+            self.requests.extend(requests.into_iter().map(Result::unwrap));
         }
     }
 

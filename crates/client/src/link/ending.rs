@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Asked, Cut, Effect, Effects, Leave, Link, Now, Phase, Seat, Wanted};
+use super::{Answer, Asked, Cut, Effect, Effects, Leave, Link, Now, Phase, Seat, Wanted};
 use crate::{Error, News, State};
 
 /// How long a planned move to another node waits for open requests.
@@ -52,26 +52,41 @@ impl<R> Link<R> {
     fn lose(&mut self, effects: &mut Effects<R>) {
         for asked in self.requests.drain() {
             match asked {
-                Asked::Publish(reply) => effects.push(Effect::Answer(reply, Err(Error::Cut))),
+                Asked::Publish(reply) | Asked::History(reply) => {
+                    effects.push(Effect::Answer(reply, Err(Error::Cut)));
+                }
                 // With the connection the subscription is gone, as wished.
-                Asked::Unsubscribe(Some(reply)) => effects.push(Effect::Answer(reply, Ok(None))),
-                Asked::Connect | Asked::Unsubscribe(None) | Asked::Subscribe(_) => {}
+                Asked::Unsubscribe(Some(reply)) => effects.push(Effect::Answer(reply, Ok(Answer::Done))),
+                // Publishes with keys are sent again.
+                Asked::Connect | Asked::Unsubscribe(None) | Asked::Leave(_) | Asked::Subscribe(_) => {}
+                Asked::Parcel(_) => {}
             }
         }
+        self.parcels.rest();
+        let mut followers = self.followers.lock();
         let mut keep = |wanted: &mut Wanted<R>| {
             let asked = std::mem::replace(&mut wanted.seat, Seat::Due) == Seat::Asked;
             if asked && let Some(reply) = wanted.reply.take() {
                 effects.push(Effect::Answer(reply, Err(Error::Cut)));
-                wanted.leaving.take().into_iter().for_each(|r| effects.push(Effect::Answer(r, Ok(None))));
+                wanted
+                    .leaving
+                    .take()
+                    .into_iter()
+                    .for_each(|r| effects.push(Effect::Answer(r, Ok(Answer::Done))));
                 return false;
             }
             match wanted.leaving.take() {
-                Some(reply) => effects.push(Effect::Answer(reply, Ok(None))),
+                Some(reply) => effects.push(Effect::Answer(reply, Ok(Answer::Done))),
                 None => return true,
             }
             false
         };
-        self.wanted.retain(|_, wanted| keep(wanted));
+        self.wanted.retain(|channel, wanted| {
+            keep(wanted) || {
+                followers.forget(channel);
+                false
+            }
+        });
         self.joins.clear();
         self.later.clear();
     }
@@ -81,10 +96,11 @@ impl<R> Link<R> {
         self.moving = false;
         let error = Error::Closed { code, reason: reason.clone() };
         let asked = self.requests.drain().filter_map(|asked| match asked {
-            Asked::Publish(reply) => Some(reply),
+            Asked::Publish(reply) | Asked::History(reply) => Some(reply),
             Asked::Unsubscribe(reply) => reply,
-            Asked::Connect | Asked::Subscribe(_) => None,
+            Asked::Connect | Asked::Subscribe(_) | Asked::Leave(_) | Asked::Parcel(_) => None,
         });
+        let asked = asked.chain(self.parcels.drain().map(|parcel| parcel.reply));
         let wanted = std::mem::take(&mut self.wanted).into_values();
         let waiting = asked.chain(wanted.flat_map(|w| [w.reply, w.leaving]).flatten());
         effects.extend(waiting.map(|reply| Effect::Answer(reply, Err(error.clone()))));

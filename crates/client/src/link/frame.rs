@@ -1,18 +1,20 @@
-//! What the server says to a link: replies, events, hints.
+//! What the server says to a link: replies, events, hints. What becomes of subscriptions is in `joining`.
 //!
 //! Frames and fields that this version does not know are ignored; a message that cannot be read
 //! ends the connection, since what followed it would be guesswork.
 
 use std::time::Duration;
 
-use tidegate_core::{ChannelName, ClientId, Position};
-use tidegate_protocol::{Codec, ServerFrame, json, msgpack};
+use tidegate_core::{ClientId, Position};
+use tidegate_protocol::{Codec, EventFrame, ServerFrame, json, msgpack};
 
-use super::{Asked, Cut, Effect, Effects, Leave, Link, Now, Open, Phase, Seat, Wanted};
+use super::joining::Reply;
+use super::{Answer, Asked, Cut, Effect, Effects, Leave, Link, Now, Open, Phase, Seat};
+use crate::followers::Said;
 use crate::silence::Silence;
-use crate::{Error, News, State};
+use crate::{Error, History, News, State};
 
-/// The range of the wait before a refused `subscribe` is tried again, unless the server knows.
+/// The range of the wait before what was refused is tried again, unless the server knows.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_millis(1500));
 /// Longest wait a server can ask for in `reconnect` and `retry_after_ms`.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -34,12 +36,7 @@ impl<R> Link<R> {
 
     fn frame(&mut self, frame: ServerFrame, now: Now, effects: &mut Effects<R>) {
         match frame {
-            ServerFrame::Event(event) => {
-                // After `unsubscribe` some may still be on their way.
-                if self.wanted.contains_key(event.channel.as_str()) {
-                    effects.push(Effect::News(News::Event(event)));
-                }
-            }
+            ServerFrame::Event(event) => self.event(event, effects),
             ServerFrame::Connected { id, session, client, user, ping_ms, message_bytes, .. } => {
                 if matches!(self.phase, Phase::Greeting { .. }) && self.requests.close(id).is_some() {
                     let silence = Silence::new(ping_ms, now.at);
@@ -48,14 +45,27 @@ impl<R> Link<R> {
                     self.moving = false;
                     self.identity.client = ClientId::parse(&client).ok();
                     self.joins = self.wanted.keys().cloned().collect();
+                    self.parcels.all_due();
                     effects.push(Effect::News(News::State(State::Connected { session, user })));
                 }
             }
-            ServerFrame::Subscribed { id, channel, .. } => {
-                self.requests.close(id);
-                self.subscribed(&channel, now, effects);
+            ServerFrame::Subscribed { id, channel, position, recovered, events } => {
+                let reply = Reply { late: self.requests.close(id).is_none(), position, recovered, events };
+                self.subscribed(&channel, reply, now, effects);
             }
-            ServerFrame::Ok { id, position } => self.done(id, position, effects),
+            ServerFrame::History { id, position, recovered, events, .. } => {
+                let history = History { position, recovered, events };
+                if let Some(Asked::History(reply)) = self.requests.close(id) {
+                    effects.push(Effect::Answer(reply, Ok(Answer::History(history))));
+                }
+            }
+            ServerFrame::Position { channel, position } => {
+                self.note(&channel, Said::Position(position), effects);
+            }
+            ServerFrame::Gap { channel, position, reason } => {
+                self.note(&channel, Said::Gap(position, reason), effects);
+            }
+            ServerFrame::Ok { id, position } => self.done(id, position, now, effects),
             ServerFrame::Error { id: Some(id), code, message, retry, retry_after_ms } => {
                 let retry_after = retry_after_ms.map(|ms| Duration::from_millis(ms).min(LONGEST));
                 self.refused(id, Error::Refused { code, message, retry, retry_after }, now, effects);
@@ -72,48 +82,49 @@ impl<R> Link<R> {
                     open.leave = Leave::At(now.at + Duration::from_millis(after_ms).min(LONGEST));
                 }
             }
-            ServerFrame::History { .. }
-            | ServerFrame::Position { .. }
-            | ServerFrame::Gap { .. }
-            | ServerFrame::Pong { .. }
-            | ServerFrame::Error { id: None, .. }
-            | ServerFrame::Unknown(_) => {}
+            ServerFrame::Pong { .. } | ServerFrame::Error { id: None, .. } | ServerFrame::Unknown(_) => {}
         }
     }
 
-    fn subscribed(&mut self, channel: &str, now: Now, effects: &mut Effects<R>) {
-        let Ok(name) = ChannelName::parse_any(channel) else { return };
-        let Some(wanted) = self.wanted.get_mut(&name) else {
-            // Given up as unanswered.
-            return self.ask_to_leave(name, None, now, effects);
-        };
-        let again = wanted.seat != Seat::Joined;
-        wanted.seat = Seat::Joined;
-        match wanted.reply.take() {
-            Some(reply) => effects.push(Effect::Answer(reply, Ok(None))),
-            None if again => effects.push(Effect::News(News::Resubscribed(name.clone()))),
-            None => {}
-        }
-        if let Some(leaving) = wanted.leaving.take() {
-            self.wanted.remove(&name);
-            self.ask_to_leave(name, Some(leaving), now, effects);
+    fn event(&mut self, event: EventFrame, effects: &mut Effects<R>) {
+        // After `unsubscribe` some may still be on their way.
+        let Some((channel, wanted)) = self.wanted.get_key_value(event.channel.as_str()) else { return };
+        let followers = self.followers.lock();
+        if event.offset.is_none() || !followers.holds(channel) {
+            effects.push(Effect::News(News::Event(event))); // a live one, which has no place
+        } else if wanted.seat == Seat::Joined {
+            effects.extend(followers.note(channel, Said::Event(event)).map(Effect::Note));
         }
     }
 
-    fn done(&mut self, id: u64, position: Option<Position>, effects: &mut Effects<R>) {
+    fn note(&mut self, channel: &str, said: Said, effects: &mut Effects<R>) {
+        let wanted = self.wanted.get_key_value(channel);
+        if let Some((channel, _)) = wanted.filter(|(_, wanted)| wanted.seat == Seat::Joined) {
+            effects.extend(self.followers.lock().note(channel, said).map(Effect::Note));
+        }
+    }
+
+    fn done(&mut self, id: u64, position: Option<Position>, now: Now, effects: &mut Effects<R>) {
         match self.requests.close(id) {
-            Some(Asked::Publish(reply)) => effects.push(Effect::Answer(reply, Ok(position))),
-            Some(Asked::Unsubscribe(Some(reply))) => effects.push(Effect::Answer(reply, Ok(None))),
+            Some(Asked::Publish(reply)) => effects.push(Effect::Answer(reply, Ok(position.into()))),
+            Some(Asked::Parcel(number)) => {
+                let parcel = self.parcels.remove(number);
+                effects.extend(parcel.map(|parcel| Effect::Answer(parcel.reply, Ok(position.into()))));
+            }
+            Some(Asked::Unsubscribe(Some(reply))) => effects.push(Effect::Answer(reply, Ok(Answer::Done))),
+            Some(Asked::Leave(channel)) => self.left(channel, now, effects),
             _ => {}
         }
     }
 
     fn refused(&mut self, id: u64, error: Error, now: Now, effects: &mut Effects<R>) {
         match self.requests.close(id) {
-            Some(Asked::Publish(reply) | Asked::Unsubscribe(Some(reply))) => {
+            Some(Asked::Publish(reply) | Asked::History(reply) | Asked::Unsubscribe(Some(reply))) => {
                 effects.push(Effect::Answer(reply, Err(error)));
             }
+            Some(Asked::Parcel(number)) => self.not_posted(number, error, now, effects),
             Some(Asked::Subscribe(channel)) => self.not_joined(channel, error, now, effects),
+            Some(Asked::Leave(channel)) => self.left(channel, now, effects),
             // A refused `connect` is followed by a close, whose code decides.
             Some(Asked::Connect | Asked::Unsubscribe(None)) | None => {}
         }
@@ -121,43 +132,38 @@ impl<R> Link<R> {
 
     pub(super) fn unanswered(&mut self, asked: Asked<R>, now: Now, effects: &mut Effects<R>) {
         match asked {
-            Asked::Publish(reply) | Asked::Unsubscribe(Some(reply)) => {
+            Asked::Publish(reply) | Asked::History(reply) | Asked::Unsubscribe(Some(reply)) => {
                 effects.push(Effect::Answer(reply, Err(Error::NoAnswer)));
             }
+            Asked::Parcel(number) => {
+                let given_up = self.parcels.again(number, now.at, Duration::ZERO);
+                effects.extend(given_up.map(|parcel| Effect::Answer(parcel.reply, Err(Error::NoAnswer))));
+            }
             Asked::Subscribe(channel) => self.not_joined(channel, Error::NoAnswer, now, effects),
+            Asked::Leave(channel) => self.left(channel, now, effects),
             Asked::Connect | Asked::Unsubscribe(None) => {}
         }
     }
 
-    /// A `subscribe` failed: the first one is told so, a later one is tried again while that can help.
-    fn not_joined(&mut self, channel: ChannelName, error: Error, now: Now, effects: &mut Effects<R>) {
-        let Some(wanted) = self.wanted.get_mut(&channel).filter(|wanted| wanted.seat == Seat::Asked) else {
-            return;
+    /// A publish with a key was refused: it is tried again while that can help, each time a little later.
+    fn not_posted(&mut self, number: u64, error: Error, now: Now, effects: &mut Effects<R>) {
+        let Some(parcel) = self.parcels.get(number) else { return };
+        parcel.refused = parcel.refused.saturating_add(1);
+        let times = 1 << (parcel.refused - 1).min(4); // 24 s at most
+        let given_up = if error.retry() {
+            self.parcels.again(number, now.at, again(&error, now) * times)
+        } else {
+            self.parcels.remove(number)
         };
-        let first = wanted.reply.is_some();
-        if !first && matches!(&error, Error::Refused { code, .. } if code == "already_subscribed") {
-            // An earlier one, given up as unanswered, had arrived.
-            return self.subscribed(channel.as_str(), now, effects);
-        }
-        if !first && error.retry() && wanted.leaving.is_none() {
-            wanted.seat = Seat::Due;
-            let (least, range) = AGAIN;
-            let wait = match &error {
-                Error::Refused { retry_after: Some(wait), .. } => *wait,
-                _ => least + range.mul_f64(now.chance),
-            };
-            self.later.push((now.at + wait, channel));
-        } else if let Some((channel, wanted)) = self.wanted.remove_entry(&channel) {
-            self.ended(channel, wanted, error, effects);
-        }
+        effects.extend(given_up.map(|parcel| Effect::Answer(parcel.reply, Err(error))));
     }
+}
 
-    fn ended(&mut self, channel: ChannelName, wanted: Wanted<R>, error: Error, effects: &mut Effects<R>) {
-        match (wanted.reply, wanted.leaving.is_some()) {
-            (Some(reply), _) => effects.push(Effect::Answer(reply, Err(error))),
-            (None, false) => effects.push(Effect::News(News::Ended { channel, error })),
-            (None, true) => {}
-        }
-        effects.extend(wanted.leaving.map(|reply| Effect::Answer(reply, Ok(None))));
+/// How long to wait before what was refused is tried again.
+pub(super) fn again(error: &Error, now: Now) -> Duration {
+    let (least, range) = AGAIN;
+    match error {
+        Error::Refused { retry_after: Some(wait), .. } => *wait,
+        _ => least + range.mul_f64(now.chance),
     }
 }

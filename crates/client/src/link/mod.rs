@@ -7,23 +7,30 @@
 mod command;
 mod ending;
 mod frame;
+mod joining;
+mod parcels;
 #[cfg(test)]
 mod tests;
 mod values;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tidegate_core::{ChannelName, ClientId};
 use tidegate_protocol::{ClientFrame, Codec, json, msgpack};
 
 use crate::backoff::Backoff;
+use crate::followers::Followers;
 use crate::requests::Requests;
 use crate::silence::{Silence, Verdict};
-use crate::{News, State};
+use crate::{Error, News, Start, State};
 
-pub(crate) use values::{Command, Cut, Effect, Input, Now};
+use parcels::Parcels;
+pub(crate) use parcels::Room;
+pub(crate) use values::{Answer, Command, Cut, Effect, Input, Now};
 
 /// Most requests that wait for an answer. At that bound commands wait in their queue. Less than
 /// what the gateway allows a session.
@@ -32,6 +39,8 @@ const MOST_OPEN: usize = 256;
 const MOST_CHANNELS: usize = 10_000;
 /// How long dialing may take, and then the answer to `connect`.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Largest message that several requests share, in bytes, where the server did not say what it takes.
+const SHARED: usize = 16 << 10;
 
 /// What stays the same over all connections.
 #[derive(Debug)]
@@ -76,13 +85,20 @@ enum Asked<R> {
     Subscribe(ChannelName),
     /// Nobody waits where a late subscription is undone.
     Unsubscribe(Option<R>),
+    /// To subscribe again afterwards.
+    Leave(ChannelName),
     Publish(R),
+    /// The publish with this number.
+    Parcel(u64),
+    History(R),
 }
 
 /// A channel the application wants to hear.
 #[derive(Debug)]
 struct Wanted<R> {
     seat: Seat,
+    /// Where it begins, as long as it has no position.
+    start: Start,
     /// Who waits for the first `subscribed`.
     reply: Option<R>,
     /// Who wants it to end, while `subscribe` is under way.
@@ -94,6 +110,8 @@ enum Seat {
     Due,
     Asked,
     Joined,
+    /// Between `unsubscribe` and the next `subscribe`.
+    Leaving,
 }
 
 /// One client.
@@ -108,6 +126,9 @@ pub(crate) struct Link<R> {
     joins: VecDeque<ChannelName>,
     /// To be subscribed again then.
     later: Vec<(Instant, ChannelName)>,
+    parcels: Parcels<R>,
+    /// Shared with the application's side.
+    followers: Arc<Mutex<Followers>>,
     /// Between two nodes as planned: commands wait instead of failing.
     moving: bool,
     stalled: bool,
@@ -117,7 +138,12 @@ type Effects<R> = Vec<Effect<R>>;
 
 impl<R> Link<R> {
     /// A client that dials at the first [`Input::Tick`].
-    pub(crate) fn new(identity: Identity, now: Instant) -> Self {
+    pub(crate) fn new(
+        identity: Identity,
+        room: Room,
+        followers: Arc<Mutex<Followers>>,
+        now: Instant,
+    ) -> Self {
         Self {
             identity,
             phase: Phase::Waiting { until: now },
@@ -126,6 +152,8 @@ impl<R> Link<R> {
             wanted: BTreeMap::new(),
             joins: VecDeque::new(),
             later: Vec::new(),
+            parcels: Parcels::new(room),
+            followers,
             moving: false,
             stalled: false,
         }
@@ -149,7 +177,7 @@ impl<R> Link<R> {
             }),
         };
         let later = self.later.iter().map(|(at, _)| *at).min();
-        [phase, self.requests.due(), later].into_iter().flatten().min()
+        [phase, self.requests.due(), later, self.parcels.when()].into_iter().flatten().min()
     }
 
     /// Takes one input; what is to be done is appended to `effects`.
@@ -180,9 +208,11 @@ impl<R> Link<R> {
                 effects.push(Effect::Hang(1000, reason.into()));
                 self.close(1000, reason.into(), effects);
             }
-            Input::Opened | Input::Heard => {}
+            Input::Opened | Input::Heard | Input::Look => {}
         }
+        self.look(now, effects);
         self.join(now, effects);
+        self.post(now, effects);
         self.leave(now, effects);
     }
 
@@ -193,6 +223,9 @@ impl<R> Link<R> {
         let (due, later) = std::mem::take(&mut self.later).into_iter().partition(|(at, _)| *at <= now.at);
         self.later = later;
         self.joins.extend(Vec::into_iter(due).map(|(_, channel)| channel));
+        // It was sent, and the server may have forgotten the key: nobody can know any more.
+        let forgotten = self.parcels.tick(now.at).into_iter();
+        effects.extend(forgotten.map(|parcel| Effect::Answer(parcel.reply, Err(Error::Cut))));
         if self.stalled {
             return;
         }
@@ -225,5 +258,25 @@ impl<R> Link<R> {
 
     fn send(&self, frame: &ClientFrame, effects: &mut Effects<R>) {
         effects.push(Effect::Send(self.encode(frame)));
+    }
+
+    /// Sends requests in as few messages as the server takes: a crowd that comes back is read in few steps.
+    fn send_all(&self, requests: Vec<Bytes>, effects: &mut Effects<R>) {
+        let Phase::Open(open) = &self.phase else { return };
+        let most = if open.message_bytes == 0 { SHARED } else { open.message_bytes as usize };
+        let between: &[u8] = if self.identity.codec.is_text() { b"\n" } else { b"" };
+        let mut message = Vec::new();
+        for request in requests {
+            if !message.is_empty() && message.len() + between.len() + request.len() > most {
+                effects.push(Effect::Send(std::mem::take(&mut message).into()));
+            }
+            if !message.is_empty() {
+                message.extend_from_slice(between);
+            }
+            message.extend_from_slice(&request);
+        }
+        if !message.is_empty() {
+            effects.push(Effect::Send(message.into()));
+        }
     }
 }

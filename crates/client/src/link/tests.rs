@@ -4,19 +4,33 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::Error;
-use tidegate_core::Reason;
+use crate::followers::Note;
+use tidegate_core::follower::Memory;
+use tidegate_core::{Position, Reason};
+
+mod following;
+mod posting;
 
 /// A client with its script: each step returns what came out, a line each.
 struct Script {
     link: Link<&'static str>,
+    followers: Arc<Mutex<Followers>>,
+    /// What waits for the application.
+    notes: VecDeque<Note>,
     now: Instant,
 }
+
+/// Two publishes with keys, of 300 bytes in all.
+const ROOM: Room = Room { count: 2, bytes: 300, window: Duration::from_secs(60) };
 
 impl Script {
     fn new() -> Self {
         let now = Instant::now();
         let identity = Identity { codec: Codec::Json, token: Some("jwt".into()), client: None };
-        Self { link: Link::new(identity, now), now }
+        let memory = Memory { keys: 10, window_ms: 60_000 };
+        let followers = Arc::new(Mutex::new(Followers::new(memory, now)));
+        let link = Link::new(identity, ROOM, Arc::clone(&followers), now);
+        Self { link, followers, notes: VecDeque::new(), now }
     }
 
     /// A client that is connected, as session `s1`.
@@ -31,7 +45,41 @@ impl Script {
     fn step(&mut self, input: Input<&'static str>) -> Vec<String> {
         let mut effects = Vec::new();
         self.link.step(input, Now { at: self.now, chance: 1.0 }, &mut effects);
-        effects.into_iter().map(line).collect()
+        let mut lines = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Note(note) => self.notes.push_back(note),
+                effect => lines.push(line(effect)),
+            }
+        }
+        lines
+    }
+
+    /// The application takes what waits: what it is given.
+    fn takes(&mut self) -> Vec<String> {
+        let mut given = Vec::new();
+        while let Some(note) = self.notes.pop_front() {
+            let mut followers = self.followers.lock();
+            followers.handled();
+            given.extend(followers.take(note, self.now).map(|news| line(Effect::News(news))));
+        }
+        given
+    }
+
+    /// The position of the last event that the application is done with.
+    fn position(&self) -> String {
+        self.followers.lock().position(&channel("a")).map_or("none".into(), |p| p.to_string())
+    }
+
+    /// Comes back after a cut; the id of `connect` is given, and what is sent behind it comes out.
+    fn comes_back(&mut self, id: u64) -> Vec<String> {
+        self.cut(None);
+        self.now = self.link.due().expect("it dials again");
+        self.tick();
+        self.step(Input::Opened);
+        let mut lines = self.hears(&CONNECTED.replace(r#""id":1,"#, &format!(r#""id":{id},"#)));
+        assert_eq!(lines.remove(0), "connected s1");
+        lines
     }
 
     fn tick(&mut self) -> Vec<String> {
@@ -51,7 +99,7 @@ impl Script {
     }
 
     fn subscribe(&mut self, name: &str, reply: &'static str) -> Vec<String> {
-        self.step(Input::Command(Command::Subscribe(channel(name), reply)))
+        self.step(Input::Command(Command::Subscribe(channel(name), Start::Now, reply)))
     }
 
     fn unsubscribe(&mut self, name: &str, reply: &'static str) -> Vec<String> {
@@ -78,9 +126,14 @@ fn line(effect: Effect<&'static str>) -> String {
         Effect::Dial => "dial".into(),
         Effect::Send(bytes) => format!("send {}", String::from_utf8(bytes.to_vec()).unwrap()),
         Effect::Hang(code, reason) => format!("hang {code} {reason}"),
-        Effect::Answer(who, Ok(position)) => {
-            format!("{who} ok{}", position.map_or(String::new(), |p| format!(" {p}")))
+        Effect::Answer(who, Ok(Answer::Done)) => format!("{who} ok"),
+        Effect::Answer(who, Ok(Answer::At(position))) => format!("{who} ok {position}"),
+        Effect::Answer(who, Ok(Answer::History(history))) => {
+            let offsets: Vec<u64> = history.events.iter().map(|event| event.offset).collect();
+            format!("{who} history {offsets:?} up to {}", history.position)
         }
+        Effect::Note(note) => format!("note {note:?}"),
+        Effect::News(News::Gap { channel, reason }) => format!("gap {channel} {reason}"),
         Effect::Answer(who, Err(error)) => format!("{who} {error}"),
         Effect::News(News::Event(event)) => {
             format!("event {} {}", event.channel, event.payload.text().unwrap())
@@ -108,8 +161,8 @@ fn subscribe_waits_for_a_connection_and_publish_does_not() {
         script.hears(CONNECTED),
         [
             "connected s1",
-            r#"send {"type":"subscribe","id":2,"channel":"a"}"#,
-            r#"send {"type":"subscribe","id":3,"channel":"b"}"#
+            "send {\"type\":\"subscribe\",\"id\":2,\"channel\":\"a\"}\n\
+             {\"type\":\"subscribe\",\"id\":3,\"channel\":\"b\"}",
         ]
     );
     assert_eq!(script.hears(r#"{"type":"subscribed","id":2,"channel":"a"}"#), ["sub ok"]);
@@ -343,7 +396,11 @@ fn many_channels_come_back_as_fast_as_they_are_answered() {
     }
     script.tick();
     script.step(Input::Opened);
-    assert_eq!(script.hears(CONNECTED).len(), 1 + MOST_OPEN);
+    // 100 bytes a message: the requests go two by two.
+    let out = script.hears(CONNECTED);
+    assert_eq!(out.iter().map(|line| line.matches("subscribe").count()).sum::<usize>(), MOST_OPEN);
+    assert_eq!(out.len(), 1 + MOST_OPEN / 2);
+    assert!(out.iter().all(|line| line.len() <= "send ".len() + 100));
     let answer = script.hears(r#"{"type":"subscribed","id":2,"channel":"c:0"}"#);
     assert_eq!((answer.len(), answer[0].as_str()), (2, "sub ok"));
 }
@@ -395,19 +452,29 @@ fn local_refusals_are_spelled_as_the_server_spells_them() {
 
 /// What a server of another version, or one gone mad, may say.
 fn frame() -> impl Strategy<Value = String> {
-    let kind = "connected|subscribed|ok|event|pong|error|unsubscribed|reconnect|later";
+    let kind = "connected|subscribed|ok|event|position|gap|history|pong|error|unsubscribed|reconnect|later";
     let number =
         prop_oneof![Just("1".to_owned()), any::<u64>().prop_map(|n| n.to_string()), "-1|1e9|null|\"x\""];
-    let word = "\"(a|~x|a b||unavailable|already_subscribed|1763700000000000001|\\\\ud800)\"|7|null|\\[\\]";
+    let word = "\"(a|~x|a b||unavailable|behind|already_subscribed|1763700000000000001|\\\\ud800)\"|7|null|\\[\\]|true";
     (
         kind,
         prop::collection::vec(("id|ping_ms|after_ms|retry_after_ms|offset", number), 0..4),
         prop::collection::vec(
-            ("session|client|channel|code|message|epoch|data|data_base64|retry|limits", word),
+            ("session|client|channel|code|message|epoch|data|data_base64|retry|recovered|reason|limits", word),
             0..6,
         ),
+        // What has a place is rarely hit by chance alone.
+        prop_oneof![
+            Just(""),
+            Just(",\"channel\":\"a\",\"epoch\":\"1763700000000000001\",\"offset\":5,\"data\":1"),
+            Just(",\"channel\":\"a\",\"epoch\":\"1763700000000000002\",\"offset\":6,\"events\":[{\"offset\":6,\"data\":1}]"),
+        ],
+        1u64..9,
     )
-        .prop_map(|(kind, numbers, words)| {
+        .prop_map(|(kind, numbers, words, place, id)| {
+            if !place.is_empty() {
+                return format!("{{\"type\":\"{kind}\",\"id\":{id}{place}}}");
+            }
             let fields = numbers.into_iter().chain(words).map(|(name, value)| format!(",\"{name}\":{value}"));
             format!("{{\"type\":\"{kind}\"{}}}", fields.collect::<String>())
         })
@@ -424,8 +491,11 @@ proptest! {
         script.step(Input::Opened);
         script.subscribe("a", "sub");
         script.publish("1", "pub");
+        script.step(Input::Command(Command::Post(channel("a"), "1".into(), "k".into(), "post")));
         for frame in &frames {
             script.hears(frame);
+            script.takes();
+            script.step(Input::Look);
         }
         script.hears(&String::from_utf8_lossy(&bytes));
         // What it asked for does not keep the link from ever looking again.

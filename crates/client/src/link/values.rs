@@ -1,18 +1,52 @@
 //! What goes into a link and what comes out.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use tidegate_core::{ChannelName, Position};
 
-use crate::{Error, News};
+use crate::followers::Note;
+use crate::{Error, History, News, Start};
 
 /// What the application asks. `R` is who waits for the answer.
 #[derive(Debug)]
 pub(crate) enum Command<R> {
-    Subscribe(ChannelName, R),
+    Subscribe(ChannelName, Start, R),
     Unsubscribe(ChannelName, R),
+    /// At most once.
     Publish(ChannelName, Bytes, R),
+    /// Until it is answered, under a key.
+    Post(ChannelName, Bytes, Arc<str>, R),
+    History(ChannelName, Option<Position>, Option<u32>, R),
+}
+
+impl<R> Command<R> {
+    /// Who waits for the answer.
+    pub(crate) fn into_reply(self) -> R {
+        match self {
+            Self::Subscribe(_, _, reply)
+            | Self::Unsubscribe(_, reply)
+            | Self::Publish(_, _, reply)
+            | Self::Post(_, _, _, reply)
+            | Self::History(_, _, _, reply) => reply,
+        }
+    }
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Done,
+    /// Where the published event stands.
+    At(Position),
+    History(History),
+}
+
+impl From<Option<Position>> for Answer {
+    fn from(position: Option<Position>) -> Self {
+        position.map_or(Self::Done, Self::At)
+    }
 }
 
 /// What happens to a client.
@@ -30,6 +64,8 @@ pub(crate) enum Input<R> {
     Cut(Cut),
     /// Time has come; see [`Link::due`].
     Tick,
+    /// Channels wait to be subscribed again; see [`Followers::lost`](crate::followers::Followers::lost).
+    Look,
     /// Nobody takes the news, so nothing is read for now; or again somebody does.
     Stalled(bool),
     /// The application wants no more.
@@ -56,12 +92,14 @@ impl Cut {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Effect<R> {
     Dial,
-    /// One encoded request.
+    /// A message of one or more encoded requests.
     Send(Bytes),
     /// End the connection with this code and reason.
     Hang(u16, String),
-    Answer(R, Result<Option<Position>, Error>),
+    Answer(R, Result<Answer, Error>),
     News(News),
+    /// For the application's side, which knows what is to be handed over.
+    Note(Note),
 }
 
 /// Time, and chance uniform in 0 … 1.
