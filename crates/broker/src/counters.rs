@@ -14,6 +14,8 @@ use crate::Shard;
 pub struct Counters {
     /// Events dropped because their payload was above `limits.event`.
     pub oversized: AtomicU64,
+    /// Events without a position in channels with history: somebody published them with a bare `PUBLISH`.
+    pub unnumbered: AtomicU64,
     /// Envelopes skipped because this node does not know their kind or version.
     pub unknown_envelopes: AtomicU64,
     /// Messages skipped because what they came on is no channel's name.

@@ -75,7 +75,8 @@ impl RedisBroker {
         let keys = Keys::new(&settings.prefix);
         let counters = Arc::new(Counters::default());
         let lanes = Arc::new(Lanes::new(lanes, Arc::clone(&counters)));
-        let ears = Ears::new(keys.clone(), Arc::clone(&lanes), max_event_bytes, Arc::clone(&counters));
+        let rules = HistorySettings { max_event_bytes, ..history.cloned().unwrap_or_default() };
+        let ears = Ears::new(keys.clone(), Arc::clone(&lanes), rules, Arc::clone(&counters));
         let library = history.map(|history| library::library(&settings.prefix, history));
         let library = library.map(|library| (library, Arc::clone(&counters.library)));
         Ok(Self {

@@ -38,6 +38,8 @@ pub struct Metrics {
     pub channels: IntGauge,
     /// Events that reached the node.
     pub events_received: IntCounter,
+    /// Events without a position in channels with history.
+    pub unnumbered: IntCounter,
     /// Bytes that wait in outboxes.
     pub outbox_bytes: IntGauge,
     /// Seconds the newest batch of events took from the queue to the sockets.
@@ -85,6 +87,11 @@ impl Metrics {
             subscriptions: int_gauge(&registry, "subscriptions", "Subscriptions of connections."),
             channels: int_gauge(&registry, "channels", "Channels this node is subscribed to."),
             events_received: received.with_label_values(&[source]),
+            unnumbered: int_counter(
+                &registry,
+                "events_unnumbered_total",
+                "Events without a position in channels with history.",
+            ),
             outbox_bytes: int_gauge(&registry, "outbox_bytes", "Bytes that wait in outboxes."),
             relay_lag: relay_lag.expect("constant name, fresh registry"),
             library_conflicts: int_counter(

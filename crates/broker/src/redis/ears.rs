@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use tidegate_core::ChannelName;
+use tidegate_core::{ChannelName, Event};
 use tidegate_protocol::Envelope;
 use tidegate_redis::{FeedSink, Keys, RedisError};
 
 use crate::Shard;
 use crate::counters::Counters;
+use crate::history::HistorySettings;
 use crate::lanes::Lanes;
 use crate::log_pace::LogPace;
 
@@ -23,9 +24,10 @@ const ENVELOPE_ROOM: usize = 64 << 10;
 pub(super) struct Ears {
     keys: Keys,
     lanes: Arc<Lanes>,
-    max_event_bytes: usize,
+    history: HistorySettings,
     counters: Arc<Counters>,
     oversized: LogPace,
+    unnumbered: LogPace,
     unknown_envelopes: LogPace,
     unknown_channels: LogPace,
 }
@@ -34,17 +36,27 @@ impl Ears {
     pub(super) fn new(
         keys: Keys,
         lanes: Arc<Lanes>,
-        max_event_bytes: usize,
+        history: HistorySettings,
         counters: Arc<Counters>,
     ) -> Self {
-        let (oversized, unknown_envelopes, unknown_channels) = Default::default();
-        Self { keys, lanes, max_event_bytes, counters, oversized, unknown_envelopes, unknown_channels }
+        let (oversized, unnumbered, unknown_envelopes, unknown_channels) = Default::default();
+        Self { keys, lanes, history, counters, oversized, unnumbered, unknown_envelopes, unknown_channels }
     }
 
     fn refuse_size(&self, channel: &ChannelName, bytes: usize) {
         if let Some(times) = counted(&self.counters.oversized, &self.oversized) {
-            let limit = self.max_event_bytes;
+            let limit = self.history.max_event_bytes;
             tracing::warn!(%channel, bytes, limit, times, "events above limits.event dropped; the newest is named");
+        }
+    }
+
+    /// A bare `PUBLISH` into a channel with history is delivered, and lost to whoever is away.
+    fn look_for_position(&self, channel: &ChannelName, event: &Event) {
+        if event.position.is_none()
+            && self.history.of(channel).history.is_some()
+            && let Some(times) = counted(&self.counters.unnumbered, &self.unnumbered)
+        {
+            tracing::warn!(%channel, times, "events without a position in channels with history; the newest is named");
         }
     }
 }
@@ -59,14 +71,17 @@ impl FeedSink for Ears {
             }
             return;
         };
-        if payload.len() > self.max_event_bytes + ENVELOPE_ROOM {
+        if payload.len() > self.history.max_event_bytes + ENVELOPE_ROOM {
             return self.refuse_size(&channel, payload.len());
         }
         match Envelope::decode(Bytes::from(payload)) {
-            Envelope::Event(event) if event.payload.bytes().len() > self.max_event_bytes => {
+            Envelope::Event(event) if event.payload.bytes().len() > self.history.max_event_bytes => {
                 self.refuse_size(&channel, event.payload.bytes().len());
             }
-            Envelope::Event(event) => self.lanes.deliver(channel, event),
+            Envelope::Event(event) => {
+                self.look_for_position(&channel, &event);
+                self.lanes.deliver(channel, event);
+            }
             Envelope::Unknown => {
                 if let Some(times) = counted(&self.counters.unknown_envelopes, &self.unknown_envelopes) {
                     tracing::warn!(%channel, times, "envelopes skipped: a newer node sends kinds this one does not know");
@@ -116,8 +131,8 @@ fn counted(counter: &AtomicU64, pace: &LogPace) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{EventQueue, GapCause, News, QueueLimits};
-    use tidegate_core::{Event, Payload};
+    use crate::{EventQueue, GapCause, HistoryRules, LogRules, News, QueueLimits};
+    use tidegate_core::{Epoch, Payload, Position};
     use tidegate_redis::Prefix;
 
     const MAX: usize = 100;
@@ -126,7 +141,10 @@ mod tests {
         let queue = Arc::new(EventQueue::new(QueueLimits::default()));
         let counters = Arc::new(Counters::default());
         let lanes = Arc::new(Lanes::new(vec![Arc::clone(&queue)], Arc::clone(&counters)));
-        (Ears::new(Keys::new(&Prefix::default()), lanes, MAX, counters), queue)
+        let mut history = HistorySettings { max_event_bytes: MAX, ..HistorySettings::default() };
+        let rules = HistoryRules { history: Some(LogRules::default()), ..HistoryRules::default() };
+        history.namespaces.insert("log".to_owned(), rules);
+        (Ears::new(Keys::new(&Prefix::default()), lanes, history, counters), queue)
     }
 
     fn event(bytes: usize) -> Event {
@@ -147,6 +165,21 @@ mod tests {
         let bare = Event { from: None, ..event(MAX) };
         let channel: ChannelName = "a".parse().unwrap();
         assert_eq!(news, [News::Event(channel.clone(), bare), News::Event(channel, event(MAX))]);
+    }
+
+    #[tokio::test]
+    async fn what_has_no_position_in_a_history_is_delivered_and_counted() {
+        let (ears, queue) = ears();
+        let position = Some(Position { epoch: Epoch::new(7, 7), offset: 1 });
+        ears.message(b"tg:{log:a}", Envelope::encode(&Event { position, ..event(1) }));
+        ears.message(b"tg:{live:a}", b"x".to_vec());
+        assert_eq!(ears.counters.unnumbered.load(Ordering::Relaxed), 0);
+        ears.message(b"tg:{log:a}", b"x".to_vec());
+        ears.message(b"tg:{log:a}", Envelope::encode(&event(1)));
+        assert_eq!(ears.counters.unnumbered.load(Ordering::Relaxed), 2);
+        let mut news = Vec::new();
+        queue.take(9, &mut news).await;
+        assert_eq!(news.len(), 4);
     }
 
     #[tokio::test]

@@ -131,6 +131,7 @@ impl AnyBroker {
     pub(super) fn measure(&self, metrics: &Metrics) {
         let counters = self.counters();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        catch_up(&metrics.unnumbered, count(&counters.unnumbered));
         catch_up(&metrics.dropped("oversized"), count(&counters.oversized));
         catch_up(&metrics.dropped("unknown_envelope"), count(&counters.unknown_envelopes));
         catch_up(&metrics.dropped("unknown_channel"), count(&counters.unknown_channels));

@@ -11,8 +11,10 @@ mod keeper;
 mod lane;
 mod mailbox;
 mod order;
+mod parcel;
 mod publisher;
 mod reader;
+mod refusals;
 mod repairs;
 mod routes;
 
@@ -22,11 +24,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidegate_broker::{BrokerError, EventQueue};
+use tidegate_broker::EventQueue;
 use tidegate_core::hub::{Hub, Joined, Seat};
 use tidegate_core::place::Since;
 use tidegate_core::session::Past;
-use tidegate_core::{ChannelName, Event, Payload, Position, Reason, Refusal, RequestId, Ticket};
+use tidegate_core::{ChannelName, Position, Refusal, RequestId, Ticket};
 use tidegate_metrics::Metrics;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -40,8 +42,10 @@ use keeper::Keeper;
 use lane::Lane;
 pub(crate) use order::Parked;
 use order::{Newcomer, Order, Orders};
-use publisher::{Publisher, Publishing};
+use parcel::{Publishing, Way};
+use publisher::Publisher;
 use reader::Questions;
+use refusals::{behind, history_refusal, refusal};
 use repairs::Repairs;
 use routes::Routes;
 
@@ -177,7 +181,8 @@ impl Relay {
     }
 
     /// Publishes in the order of calls; `done` hears what became of it, within 2 s, and at once while the broker is known
-    /// to be away.
+    /// to be away. In a channel with history the event gets a position. A `key` makes a second publish of the same
+    /// event known as such, in any channel.
     pub(crate) fn publish(
         &self,
         channel: ChannelName,
@@ -190,9 +195,14 @@ impl Relay {
             // Also while only listening fails: nobody here would hear what is said to be published.
             return done(Err(Refusal::unavailable()));
         }
-        let published_us = Some(self.clock.unix_us());
-        let event = Event { key, from, published_us, ..Event::live(Payload::new(payload)) };
-        self.publisher.publish(Publishing::new(channel, event, Box::new(done)));
+        let rules = self.broker.rules_of(&channel);
+        let way = match (rules.history, &key) {
+            (None, None) => Way::Live,
+            _ => Way::Durable { replicated: rules.replicated },
+        };
+        let now = self.clock.unix_us();
+        let publishing = Publishing::new(channel, payload, way, now, Box::new(done));
+        self.publisher.publish(publishing.signed(key, from));
     }
 
     /// What a channel remembers behind `since`, or its last events; at most `limit`. Answers within 2 s.
@@ -250,22 +260,5 @@ impl RelayTasks {
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
-    }
-}
-
-/// What a client is told whose position is newer than this node's server.
-fn behind(channel: &ChannelName) -> Refusal {
-    let message =
-        format!("this node's server is older than your position in {channel}; come back with it soon");
-    Refusal::new(Reason::Behind, message)
-}
-
-/// What a client is told of a broker's error. The broker's own words stay in the log.
-fn refusal(error: &BrokerError) -> Refusal {
-    match error {
-        BrokerError::Unavailable(_) => Refusal::unavailable(),
-        BrokerError::Refused(_) => {
-            Refusal::new(Reason::Internal, "the broker refused it; the node's log says why")
-        }
     }
 }

@@ -1,18 +1,22 @@
 //! Publishing in the order of calls: one task takes what is ready and sends it in one round trip.
+//!
+//! Events of channels with history are appended, others published. Channels whose events wait for a replica
+//! have a task of their own: nobody else waits with them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tidegate_broker::{Broker, BrokerError};
-use tidegate_core::{ChannelName, Event, Position, Refusal};
+use tidegate_broker::{Broker, BrokerError, History, HistoryError};
+use tidegate_core::Refusal;
 use tokio::sync::mpsc;
 
 use super::BROKER_DEADLINE;
+use super::parcel::{Parcel, Publishing, Way};
 
-/// Events that may wait for the broker. One more is refused as `unavailable` at once.
+/// Events that may wait for the broker, in each of the two queues. One more is refused as `unavailable` at once.
 const WAITING: usize = 16 << 10;
-/// Bytes of these events. One more is refused likewise; a single event always fits.
+/// Bytes of these events, both queues together. One more is refused likewise; a single event always fits.
 const WAITING_BYTES: usize = 64 << 20;
 /// Events in one round trip.
 const BATCH: usize = 512;
@@ -21,26 +25,22 @@ const LOG_PACE: Duration = Duration::from_secs(60);
 /// Bytes in one round trip, save that one event always goes.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// Hears what became of one event.
-type Done = Box<dyn FnOnce(Result<Option<Position>, Refusal>) + Send>;
-
-/// One event on its way to the broker.
-pub(super) struct Publishing {
-    channel: ChannelName,
-    event: Event,
-    since: Instant,
-    done: Done,
-}
-
 /// Takes events.
 pub(super) struct Publisher {
     queue: mpsc::Sender<Publishing>,
+    /// Those that wait for a replica.
+    replicated: mpsc::Sender<Publishing>,
     bytes: Arc<AtomicUsize>,
 }
 
 /// Sends them.
 pub(super) struct Outgoing {
-    queue: mpsc::Receiver<Publishing>,
+    queue: Queue,
+    replicated: Queue,
+}
+
+struct Queue {
+    events: mpsc::Receiver<Publishing>,
     /// Of all events that wait or are on their way.
     bytes: Arc<AtomicUsize>,
     refusals: Refusals,
@@ -53,31 +53,31 @@ struct Refusals {
     logged: Option<Instant>,
 }
 
-impl Publishing {
-    pub(super) fn new(channel: ChannelName, event: Event, done: Done) -> Self {
-        Self { channel, event, since: Instant::now(), done }
-    }
-}
-
 impl Publisher {
     pub(super) fn new() -> (Self, Outgoing) {
-        let (to, from) = mpsc::channel(WAITING);
         let bytes = Arc::new(AtomicUsize::new(0));
-        (
-            Self { queue: to, bytes: Arc::clone(&bytes) },
-            Outgoing { queue: from, bytes, refusals: Refusals::default() },
-        )
+        let queue = || {
+            let (to, events) = mpsc::channel(WAITING);
+            (to, Queue { events, bytes: Arc::clone(&bytes), refusals: Refusals::default() })
+        };
+        let ((to, queue), (to_replicated, replicated)) = (queue(), queue());
+        (Self { queue: to, replicated: to_replicated, bytes }, Outgoing { queue, replicated })
     }
 
     /// Takes an event; never waits.
     pub(super) fn publish(&self, publishing: Publishing) {
-        let weight = publishing.event.weight();
+        let weight = publishing.weight();
         let waiting = self.bytes.fetch_add(weight, Ordering::Relaxed);
         if waiting > 0 && waiting + weight > WAITING_BYTES {
             self.bytes.fetch_sub(weight, Ordering::Relaxed);
             return (publishing.done)(Err(Refusal::unavailable()));
         }
-        if let Err(error) = self.queue.try_send(publishing) {
+        // A channel's events all go one way here, so its order holds.
+        let queue = match publishing.way {
+            Way::Durable { replicated: true } => &self.replicated,
+            _ => &self.queue,
+        };
+        if let Err(error) = queue.try_send(publishing) {
             self.bytes.fetch_sub(weight, Ordering::Relaxed);
             let refused = match error {
                 mpsc::error::TrySendError::Full(refused) | mpsc::error::TrySendError::Closed(refused) => {
@@ -91,15 +91,21 @@ impl Publisher {
 
 impl Outgoing {
     /// Sends until nobody publishes any more.
-    pub(super) async fn run(mut self, broker: Arc<impl Broker>) {
+    pub(super) async fn run(self, broker: Arc<impl Broker + History>) {
+        tokio::join!(self.queue.run(&*broker), self.replicated.run(&*broker));
+    }
+}
+
+impl Queue {
+    async fn run(mut self, broker: &(impl Broker + History)) {
         let mut ready = Vec::with_capacity(BATCH);
-        while self.queue.recv_many(&mut ready, BATCH).await > 0 {
+        while self.events.recv_many(&mut ready, BATCH).await > 0 {
             let mut rest = std::mem::take(&mut ready);
             while !rest.is_empty() {
                 let later = rest.split_off(batch_len(&rest));
                 let batch = std::mem::replace(&mut rest, later);
-                let weight = batch.iter().map(|one| one.event.weight()).sum();
-                send(&*broker, batch, &mut self.refusals).await;
+                let weight = batch.iter().map(Publishing::weight).sum();
+                send(broker, batch, &mut self.refusals).await;
                 self.bytes.fetch_sub(weight, Ordering::Relaxed);
             }
         }
@@ -110,34 +116,61 @@ impl Outgoing {
 fn batch_len(events: &[Publishing]) -> usize {
     let mut bytes = 0;
     let fits = events.iter().take_while(|one| {
-        bytes += one.event.weight();
+        bytes += one.weight();
         bytes <= BATCH_BYTES
     });
     fits.count().max(1)
 }
 
-async fn send(broker: &impl Broker, batch: Vec<Publishing>, refusals: &mut Refusals) {
+/// Sends both kinds at once, and tells each what became of it.
+async fn send(broker: &(impl Broker + History), batch: Vec<Publishing>, refusals: &mut Refusals) {
     let Some(oldest) = batch.iter().map(|one| one.since).min() else { return };
     let left = BROKER_DEADLINE.saturating_sub(oldest.elapsed());
-    let (events, done): (Vec<_>, Vec<_>) =
-        batch.into_iter().map(|one| ((one.channel, one.event), one.done)).unzip();
-    let results = tokio::time::timeout(left, broker.publish(events)).await;
-    let mut results = results.unwrap_or_default().into_iter();
-    for done in done {
-        let result =
-            results.next().unwrap_or_else(|| Err(BrokerError::Unavailable("no answer in time".into())));
-        if let Err(error) = &result {
-            tracing::trace!(%error, "an event was not published");
-            refusals.note(error);
+    let Parcel { live, durable, is_durable } = Parcel::of(&batch);
+    let publishing = async {
+        match live.is_empty() {
+            true => Vec::new(),
+            false => tokio::time::timeout(left, broker.publish(live)).await.unwrap_or_default(),
         }
-        done(result.map_err(|error| super::refusal(&error)));
+    };
+    let appending = async {
+        match durable.is_empty() {
+            true => Vec::new(),
+            false => tokio::time::timeout(left, broker.append(durable)).await.unwrap_or_default(),
+        }
+    };
+    let (published, numbered) = tokio::join!(publishing, appending);
+    let (mut published, mut numbered) = (published.into_iter(), numbered.into_iter());
+    for (one, is_durable) in batch.into_iter().zip(is_durable) {
+        let outcome = match is_durable {
+            false => published.next().map(|result| result.map_err(|error| refusals.of_broker(&error))),
+            true => numbered.next().map(|result| match result {
+                Ok(appended) => Ok(appended.position),
+                Err(error) => Err(refusals.of_history(&error)),
+            }),
+        };
+        // None: no answer in time.
+        (one.done)(outcome.unwrap_or_else(|| Err(Refusal::unavailable())));
     }
 }
 
 impl Refusals {
+    fn of_broker(&mut self, error: &BrokerError) -> Refusal {
+        if let BrokerError::Refused(why) = error {
+            self.note(why);
+        }
+        super::refusal(error)
+    }
+
+    fn of_history(&mut self, error: &HistoryError) -> Refusal {
+        if let HistoryError::Refused(why) = error {
+            self.note(why);
+        }
+        super::history_refusal(error)
+    }
+
     /// Whoever published was told to look into the log.
-    fn note(&mut self, error: &BrokerError) {
-        let BrokerError::Refused(_) = error else { return };
+    fn note(&mut self, error: &str) {
         self.times += 1;
         if self.logged.is_none_or(|last| last.elapsed() >= LOG_PACE) {
             tracing::warn!(times = self.times, %error, "the broker refuses events; the newest reason is named");
