@@ -25,6 +25,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("history_api", &[Redis]),
     ("in_process", &[]),
     ("library", &[Redis]),
+    ("nothing_lost", &[Redis, Node, Python]),
     ("outages", &[Redis]),
     ("overload", &[Redis]),
     ("readme", &[Redis, Nginx, Curl]),

@@ -29,7 +29,7 @@ pub use poll::{eventually, eventually_async};
 pub use port::free_port;
 pub use process::{Process, run};
 pub use proxy::Proxy;
-pub use redis::RedisServer;
+pub use redis::{RedisServer, Snapshot};
 pub use redis_cluster::RedisCluster;
 pub use report::{full, say};
 pub use sentinel::{MASTER, SentinelSet};

@@ -1,13 +1,16 @@
-//! A real redis-server: its own port and folder, nothing kept on disk, empty again after every start.
+//! A real redis-server: its own port and folder, nothing kept on disk, empty again after every start, unless it starts from a
+//! snapshot.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
+use crate::history::Lineage;
 use crate::{Process, eventually, free_port, run};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,6 +23,10 @@ pub struct RedisServer {
     arguments: Vec<String>,
     folder: TempDir,
 }
+
+/// What a Redis held at some moment. Its file lives as long as its server.
+#[derive(Debug, Clone)]
+pub struct Snapshot(PathBuf);
 
 impl RedisServer {
     /// Starts one on a free port and waits until it answers.
@@ -83,6 +90,47 @@ impl RedisServer {
         Ok(())
     }
 
+    /// Saves what it holds now, functions included.
+    ///
+    /// # Errors
+    /// When it cannot save.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        let answer = self.cli(&["SAVE"])?;
+        anyhow::ensure!(answer.trim() == "OK", "{answer}");
+        let file = tempfile::NamedTempFile::new_in(&self.folder)?.keep()?.1;
+        std::fs::rename(self.dump(), &file)?;
+        Ok(Snapshot(file))
+    }
+
+    /// `kill -9`, and back on the same port with what it held then: what was published since is gone.
+    ///
+    /// # Panics
+    /// When it does not answer in time.
+    ///
+    /// # Errors
+    /// When `redis-server` is not there any more, or the snapshot.
+    pub fn start_from(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.stop();
+        std::fs::copy(&snapshot.0, self.dump())?;
+        self.start_again()?;
+        std::fs::remove_file(self.dump()).context("the snapshot that was loaded")
+    }
+
+    /// The history of a channel as it stands now; none if the channel has none.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn lineage(&self, channel: &str) -> Result<Option<Lineage>> {
+        let told = self.cli(&["HMGET", &format!("tg:{{{channel}}}"), "epoch", "offset", "chain"])?;
+        let mut fields = told.lines();
+        let mut next = || fields.next().unwrap_or_default();
+        Ok(Lineage::parse(next(), next(), next()))
+    }
+
+    fn dump(&self) -> PathBuf {
+        self.folder.path().join("dump.rdb")
+    }
+
     /// Runs `redis-cli` with these arguments and returns what it printed.
     ///
     /// # Errors
@@ -144,5 +192,20 @@ mod tests {
         server.start_again().expect("again");
         assert_eq!(server.cli(&["GET", "a"]).expect("get").trim(), "");
         assert_eq!(server.port(), port);
+    }
+
+    #[test]
+    fn a_snapshot_brings_back_what_it_held_then() {
+        let mut server = RedisServer::start().expect("redis");
+        let get = |server: &RedisServer| server.cli(&["GET", "a"]).expect("get").trim().to_owned();
+        server.cli(&["SET", "a", "1"]).expect("set");
+        let snapshot = server.snapshot().expect("saved");
+        server.cli(&["SET", "a", "2"]).expect("set");
+        for _ in 0..2 {
+            server.start_from(&snapshot).expect("from the snapshot");
+            assert_eq!(get(&server), "1");
+            server.start_again().expect("again");
+            assert_eq!(get(&server), "", "once, and empty after");
+        }
     }
 }

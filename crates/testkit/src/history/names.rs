@@ -20,6 +20,16 @@ impl<'a> Names<'a> {
         Self { lineage, living: HashMap::new(), dead: HashMap::new() }
     }
 
+    /// A publisher was told so. What was published later is what the history holds, if the name had another event before.
+    pub(super) fn acknowledge(&mut self, name: Position, number: u64) -> Option<u64> {
+        let other = self.give(name, number);
+        let offset = other.and(self.lineage).and_then(|lineage| lineage.offset(name));
+        if let Some(living) = offset.and_then(|offset| self.living.get_mut(&offset)) {
+            *living = number;
+        }
+        other
+    }
+
     /// Somebody was told that this is the name of event `number`. The other event, if the name has one already.
     pub(super) fn give(&mut self, name: Position, number: u64) -> Option<u64> {
         let known = match self.lineage.and_then(|lineage| lineage.offset(name)) {

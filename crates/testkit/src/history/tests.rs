@@ -170,6 +170,9 @@ fn a_position_that_means_two_events_is_found_whoever_was_told() {
     // An epoch that is used again after the snapshot: two publishers.
     let verdict = run("A1 A2 A3 A4 A4 A5", "A5", &[]);
     assert_eq!(words(&verdict), "wrong 1, died 1");
+    // Who heard the first under it has lost the second.
+    let verdict = run("A1 A2 A2 A3", "A3", &["S@A0 1=0 2=1 3=3"]);
+    assert_eq!(words(&verdict), "lost 1, wrong 2, died 1");
     // Publisher and client; two clients, of an event whose publisher was told nothing.
     assert_eq!(found("A1 ? A2", "A2", "S@A0 1=0 2=1"), "lost 1, wrong 1");
     let verdict = run("A1 ? ?", "A2", &["S@A0 1=0 2=1", "S@A0 1=0 2=2"]);

@@ -50,7 +50,7 @@ pub fn judge<'a>(
     let lineage = |name: &String| lineages.get(name);
     let mut names: Vec<Names<'_>> = ledger.channels().iter().map(|name| Names::new(lineage(name))).collect();
     for (number, channel, at) in ledger.told() {
-        let other = names[channel].give(at, number);
+        let other = names[channel].acknowledge(at, number);
         verdict.name("its publisher", ledger, channel, at, number, other);
     }
     // All names first: an event that a client was to hear may be known from another client alone.

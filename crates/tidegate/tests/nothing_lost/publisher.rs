@@ -1,0 +1,160 @@
+//! A backend that publishes durable events with `FCALL`, and writes down what it was told.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, RedisError};
+use tidegate_core::Position;
+use tidegate_testkit::history::{Ledger, key_of, payload_of};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::support::PATIENCE;
+
+/// What was published so far, shared.
+pub(crate) type Book = Arc<Mutex<Ledger>>;
+
+/// Pause between two attempts under one key.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// One backend; its connection is made anew when it breaks.
+#[derive(Clone)]
+pub(crate) struct Publisher {
+    book: Book,
+    /// The port of the master now.
+    port: Arc<dyn Fn() -> Option<u16> + Send + Sync>,
+    connection: Arc<tokio::sync::Mutex<Option<MultiplexedConnection>>>,
+    /// Whether events have keys, and are retried until somebody answers.
+    keyed: bool,
+    /// Bytes that make payloads longer.
+    padding: Arc<str>,
+}
+
+impl Publisher {
+    pub(crate) fn new(book: &Book, port: impl Fn() -> Option<u16> + Send + Sync + 'static) -> Self {
+        Self {
+            book: Arc::clone(book),
+            port: Arc::new(port),
+            connection: Arc::default(),
+            keyed: false,
+            padding: "".into(),
+        }
+    }
+
+    /// The same backend, whose events have keys: it retries for as long as it takes.
+    pub(crate) fn keyed(self) -> Self {
+        Self { keyed: true, ..self }
+    }
+
+    /// The same backend with longer payloads.
+    pub(crate) fn padded(self, bytes: usize) -> Self {
+        Self { padding: "x".repeat(bytes).into(), ..self }
+    }
+
+    /// Publishes one event into each of these channels, in one pipeline. How many were acknowledged.
+    pub(crate) async fn publish<'a>(&self, channels: impl IntoIterator<Item = &'a String>) -> usize {
+        let each = channels.into_iter().map(|channel| {
+            let number = self.book.lock().expect("whole").publish(channel, self.keyed);
+            self.one(channel.clone(), number)
+        });
+        join_all(each).await.into_iter().filter(|told| *told).count()
+    }
+
+    async fn one(&self, channel: String, number: u64) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.attempt(&channel, number).await {
+                Ok(at) => {
+                    self.book.lock().expect("whole").acknowledge(number, at);
+                    return true;
+                }
+                Err(_) if self.keyed && Instant::now() < deadline => sleep(RETRY).await,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    async fn attempt(&self, channel: &str, number: u64) -> Result<Position, RedisError> {
+        let mut connection = self.connect().await?;
+        let mut payload = payload_of(number);
+        if !self.padding.is_empty() {
+            payload = format!(r#"{},"p":"{}"}}"#, payload.trim_end_matches('}'), self.padding);
+        }
+        let mut command = redis::cmd("FCALL");
+        command.arg("tg_publish").arg(1).arg(format!("tg:{{{channel}}}")).arg(payload);
+        if self.keyed {
+            command.arg("key").arg(key_of(number));
+        }
+        let answer: Result<(String, u64, u64), _> = command.query_async(&mut connection).await;
+        let (epoch, offset, _) = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                // A reply that did not come says as much as a broken line: the next attempt is to have another.
+                if error.code().is_none() {
+                    *self.connection.lock().await = None;
+                }
+                return Err(error);
+            }
+        };
+        Ok(Position { epoch: epoch.parse().expect("an epoch"), offset })
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
+        let mut connection = self.connection.lock().await;
+        if let Some(connection) = &*connection {
+            return Ok(connection.clone());
+        }
+        let nobody = || RedisError::from(std::io::Error::other("there is no master"));
+        let client = Client::open(format!("redis://127.0.0.1:{}", (self.port)().ok_or_else(nobody)?))?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(Duration::from_secs(1)))
+            .set_response_timeout(Some(Duration::from_secs(1)));
+        let new = client.get_multiplexed_async_connection_with_config(&config).await?;
+        *connection = Some(new.clone());
+        Ok(new)
+    }
+
+    /// Publishes round robin at `rate` a second, until the value is dropped or stopped.
+    pub(crate) fn flow(&self, channels: &[String], rate: usize) -> Flow {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, own, channels) = (Arc::clone(&stop), self.clone(), channels.to_vec());
+        let task = tokio::spawn(async move {
+            let mut ticks = interval(Duration::from_millis(20));
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut names = channels.iter().cycle();
+            let mut batches = tokio::task::JoinSet::new();
+            while !stopped.load(Ordering::Relaxed) {
+                ticks.tick().await;
+                let batch: Vec<String> = names.by_ref().take((rate / 50).max(1)).cloned().collect();
+                let own = own.clone();
+                // Not one after the other: while Redis is away, backends go on asking.
+                batches.spawn(async move { own.publish(&batch).await });
+            }
+            while batches.join_next().await.is_some() {}
+        });
+        Flow { stop, task }
+    }
+}
+
+/// Events that go on.
+pub(crate) struct Flow {
+    stop: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+impl Flow {
+    /// Ends it, and waits for what is on its way.
+    pub(crate) async fn stop(mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        (&mut self.task).await.expect("it publishes to its end");
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
