@@ -50,17 +50,25 @@ impl Endpoint {
     }
 }
 
-/// Posts JSON to a path of an endpoint; gives back status and body.
+/// Posts JSON to a path of an endpoint, once under this key; gives back status and body.
 ///
 /// # Errors
 /// Sentences that say what to do.
-pub(crate) async fn post(endpoint: Endpoint, path: &str, body: String) -> Result<(u16, Bytes)> {
+pub(crate) async fn post(
+    endpoint: Endpoint,
+    path: &str,
+    idempotency_key: Option<&str>,
+    body: String,
+) -> Result<(u16, Bytes)> {
     let Endpoint { base, authority, path: before, key } = endpoint;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
     let port = authority.port_u16().unwrap_or(80);
     let mut request = Request::post(format!("{before}{path}"))
         .header(HOST, authority.as_str())
         .header(CONTENT_TYPE, "application/json");
+    if let Some(key) = idempotency_key {
+        request = request.header("idempotency-key", key);
+    }
     if let Some(key) = key {
         request = request.header(AUTHORIZATION, key);
     }

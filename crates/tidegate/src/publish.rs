@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use serde_json::{Map, Value, json};
-use tidegate_protocol::{decode_base64, encode_base64};
+use tidegate_protocol::{MAX_KEY, decode_base64, encode_base64};
 
 use crate::exit::Exit;
 use crate::{http, print};
@@ -36,6 +36,10 @@ pub(crate) struct PublishArgs {
     /// The node's server.admin_key [default: TIDEGATE_SERVER__ADMIN_KEY, if set]
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
+    /// Makes it safe to publish the same again: 1 to 128 visible characters. A second publish with this key answers
+    /// the position of the first
+    #[arg(long, value_name = "KEY", value_parser = idempotency_key)]
+    idempotency_key: Option<String>,
 }
 
 /// Runs `tidegate publish`.
@@ -48,10 +52,18 @@ pub(crate) fn publish(args: PublishArgs) -> Result<ExitCode, Exit> {
     let body = body(&args)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start the runtime").map_err(Exit::failed)?;
-    let request = http::post(endpoint, "/api/v1/publish", body);
+    let request = http::post(endpoint, "/api/v1/publish", args.idempotency_key.as_deref(), body);
     let (status, answer) = runtime.block_on(request).map_err(Exit::failed)?;
     print::line(&understand(status, &answer).map_err(Exit::failed)?);
     Ok(ExitCode::SUCCESS)
+}
+
+fn idempotency_key(text: &str) -> Result<String, String> {
+    match text.len() {
+        1..=MAX_KEY if text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(text.to_owned()),
+        1..=MAX_KEY => Err("only visible characters of ASCII can stand in its header".into()),
+        length => Err(format!("it has 1 to {MAX_KEY} characters, this one has {length}")),
+    }
 }
 
 fn env_key() -> anyhow::Result<Option<String>> {
@@ -135,6 +147,16 @@ mod tests {
             assert_eq!(payload(data.into(), false, piped).as_deref(), Ok(field));
         }
         assert_eq!(payload(vec![0xff], false, true).as_deref(), Ok(r#""data_base64":"/w==""#));
+    }
+
+    #[test]
+    fn keys_are_checked_here() {
+        assert_eq!(idempotency_key("order-42"), Ok("order-42".into()));
+        for (key, why) in
+            [("", "this one has 0"), (&*"k".repeat(129), "has 129"), ("a b", "visible"), ("é", "ASCII")]
+        {
+            assert!(idempotency_key(key).unwrap_err().contains(why), "{key}");
+        }
     }
 
     #[test]

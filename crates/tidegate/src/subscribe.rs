@@ -3,12 +3,15 @@
 //! Events go to standard output and nothing else does; what happens to the connection is said on
 //! standard error.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
-use tidegate_client::{Client, Codec, Error, Event, Incoming, News, PayloadKind, State};
+use tidegate_client::{
+    Client, Codec, Error, Event, Incoming, News, PayloadKind, PositionError, Start, State,
+};
 use tidegate_protocol::encode_base64;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,6 +36,13 @@ pub(crate) struct SubscribeArgs {
     /// How frames are written
     #[arg(long, value_enum, default_value_t = Frames::Json)]
     codec: Frames,
+    /// Begin behind this position, <epoch>-<offset>; with several channels a comma list in their order, `-` for none
+    #[arg(long, value_name = "POSITION", value_delimiter = ',', value_parser = start, conflicts_with = "last")]
+    #[arg(allow_hyphen_values = true)]
+    since: Vec<Start>,
+    /// Begin with so many of the latest events of each channel
+    #[arg(long, value_name = "N")]
+    last: Option<u32>,
     /// End after so many events
     #[arg(long, value_name = "N")]
     count: Option<u64>,
@@ -52,8 +62,15 @@ pub(crate) fn subscribe(args: SubscribeArgs) -> Result<ExitCode, Exit> {
 }
 
 async fn run(mut args: SubscribeArgs) -> Result<ExitCode, Exit> {
-    args.channels.sort();
-    args.channels.dedup();
+    if !args.since.is_empty() && args.since.len() != args.channels.len() {
+        let (positions, channels) = (args.since.len(), args.channels.len());
+        let message =
+            format!("--since has {positions} positions for {channels} channels; `-` stands for none");
+        return Err(Exit::configuration(anyhow!(message)));
+    }
+    let start = args.last.map_or(Start::Now, Start::Last);
+    let since = std::mem::take(&mut args.since).into_iter().chain(std::iter::repeat(start));
+    let channels: BTreeMap<String, Start> = args.channels.drain(..).zip(since).collect();
     let codec = match args.codec {
         Frames::Json => Codec::Json,
         Frames::Msgpack => Codec::MessagePack,
@@ -62,15 +79,18 @@ async fn run(mut args: SubscribeArgs) -> Result<ExitCode, Exit> {
     if let Some(token) = args.token.take() {
         builder = builder.token(token);
     }
-    let (client, incoming) = builder.connect().map_err(Exit::configuration)?;
+    let (client, mut incoming) = builder.connect().map_err(Exit::configuration)?;
     let listening = |kind| signal(kind).context("cannot listen for signals").map_err(Exit::failed);
     let (mut interrupt, mut terminate) =
         (listening(SignalKind::interrupt())?, listening(SignalKind::terminate())?);
     let done = tokio::select! {
-        done = listen(&client, incoming, &args) => done,
+        done = listen(&client, &mut incoming, &channels, &args) => done,
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
     };
+    for (channel, position) in channels.keys().filter_map(|c| Some((c, incoming.position(c)?))) {
+        print::note(&format!("{channel} is at {position}"));
+    }
     let (number, goodbye) = tokio::select! {
         () = client.close() => return done.map(|()| ExitCode::SUCCESS),
         _ = interrupt.recv() => (2, "SIGINT"),
@@ -81,10 +101,15 @@ async fn run(mut args: SubscribeArgs) -> Result<ExitCode, Exit> {
 }
 
 /// Prints events until there have been enough, or none can come any more.
-async fn listen(client: &Client, mut incoming: Incoming, args: &SubscribeArgs) -> Result<(), Exit> {
+async fn listen(
+    client: &Client,
+    incoming: &mut Incoming,
+    wanted: &BTreeMap<String, Start>,
+    args: &SubscribeArgs,
+) -> Result<(), Exit> {
     let mut left = args.count.unwrap_or(u64::MAX);
-    let mut channels = args.channels.len();
-    let mut asking = std::pin::pin!(ask(client, &args.channels));
+    let mut channels = wanted.len();
+    let mut asking = std::pin::pin!(ask(client, wanted));
     let mut asked = false;
     while left > 0 {
         let news = tokio::select! {
@@ -100,7 +125,11 @@ async fn listen(client: &Client, mut incoming: Incoming, args: &SubscribeArgs) -
                 if print::try_line(&line(&event)).is_err() {
                     return Ok(()); // nobody reads any more
                 }
+                incoming.handled();
                 left -= 1;
+            }
+            Some(News::Gap { channel, reason }) => {
+                print::note(&format!("{channel}: events are missing: {reason}"));
             }
             Some(News::State(state)) => say(&args.url, &state)?,
             Some(News::Ended { channel, error }) => {
@@ -119,9 +148,9 @@ async fn listen(client: &Client, mut incoming: Incoming, args: &SubscribeArgs) -
 }
 
 /// Subscribes to all channels, again while that can help.
-async fn ask(client: &Client, channels: &[String]) -> Result<(), Exit> {
-    for channel in channels {
-        while let Err(error) = client.subscribe(channel).await {
+async fn ask(client: &Client, channels: &BTreeMap<String, Start>) -> Result<(), Exit> {
+    for (channel, start) in channels {
+        while let Err(error) = client.subscribe_from(channel, *start).await {
             let wait = match &error {
                 Error::Channel(_) => return Err(Exit::configuration(error)),
                 Error::Refused { retry: true, retry_after, .. } => retry_after.unwrap_or(AGAIN),
@@ -136,6 +165,11 @@ async fn ask(client: &Client, channels: &[String]) -> Result<(), Exit> {
         print::note(&format!("subscribed to {channel}"));
     }
     Ok(())
+}
+
+/// One of the positions in `--since`.
+fn start(text: &str) -> Result<Start, PositionError> {
+    if text == "-" { Ok(Start::Now) } else { text.parse().map(Start::Since) }
 }
 
 fn say(url: &str, state: &State) -> Result<(), Exit> {

@@ -87,6 +87,47 @@ fn subscribe_and_publish_meet() {
 }
 
 #[test]
+fn subscribe_goes_on_behind_a_position_and_says_what_is_missing() {
+    let config = "[namespaces.chat]\nhistory = { size = 10 }\n";
+    let node = Node::builder(BINARY).config(config).start().expect("a node");
+    let publish = |data: &str, more: &[&str]| {
+        let mut command = tidegate(&["publish", "chat:1", data, "--admin", &node.admin_url()]);
+        run(command.args(more), PATIENCE).expect("published").trim().to_owned()
+    };
+    let (first, _, third) =
+        (publish("1", &[]), publish("2", &[]), publish("3", &["--idempotency-key", "k3"]));
+    assert!(first.ends_with("-1") && third.ends_with("-3"), "{first} {third}");
+    let url = node.ws_url();
+    let printed = |arguments: &[&str]| {
+        let (code, printed, notes) = ended(tidegate(&["subscribe", "--url", &url]).args(arguments));
+        assert_eq!(code, 0, "{notes}");
+        (printed, notes)
+    };
+    let (two, notes) = printed(&["chat:1", "--last", "2", "--count", "2"]);
+    assert_eq!(two, "chat:1  2\nchat:1  3\n");
+    assert!(notes.contains(&format!("chat:1 is at {third}")), "{notes}");
+    let since = format!("-,{first}");
+    let (two, notes) = printed(&["chat:0", "chat:1", "--since", &since, "--count", "2"]);
+    assert_eq!(two, "chat:1  2\nchat:1  3\n");
+    assert!(!notes.contains("missing"), "{notes}");
+    // A position of a history that is no more: plainly said, and then what there is.
+    let mut lost =
+        Subscriber::start(&["chat:1", "--url", &url, "--since", "1000000000000000000-9", "--count", "1"]);
+    lost.says("chat:1: events are missing: ");
+    publish("4", &[]);
+    assert_eq!(lost.exit(), Some(0));
+    assert_eq!(lost.printed(), "chat:1  4\n");
+    for (arguments, words) in [
+        (&["chat:1", "--since", "7"][..], "<19 digits>-<offset>"),
+        (&["chat:1", "chat:2", "--since", &first], "1 positions for 2 channels"),
+        (&["chat:1", "--since", &first, "--last", "1"], "--last"),
+    ] {
+        let (code, _, error) = ended(tidegate(&["subscribe", "--url", &url]).args(arguments));
+        assert!(code == 2 && error.contains(words), "{code} {error}");
+    }
+}
+
+#[test]
 fn subscribe_waits_for_a_node_and_comes_back() {
     let address = format!("127.0.0.1:{}", free_port());
     let url = format!("ws://{address}/ws");

@@ -5,6 +5,7 @@ import { WebSocket, main, require } from "./tools.mjs";
 
 const { connect } = await import(process.env.EXAMPLE);
 const { WebSocketServer } = require("ws");
+const [E1, E2] = ["1763700000000000001", "1763700000000000002"];
 
 /** A native door: answers everything, keeps what it was sent, and lets the check act on the sockets. */
 async function door(answers = {}) {
@@ -73,6 +74,84 @@ await main({
     assert.deepEqual(states.map(([state]) => state), ["connecting", "connected", "waiting", "connecting", "connected"]);
     assert.ok(states[2][1].retry_ms <= 500);
     assert.equal(count("closed"), 0);
+    gate.close();
+  },
+
+  "in a channel with history each event comes once, in order, over connections": async () => {
+    const log = (from, to) => Array.from({ length: to - from }, (_, n) => ({ offset: from + n + 1, data: from + n + 1 }));
+    const top = [5, 9, 12]; // where the channel is at each `subscribe`
+    const here = await door({
+      subscribe: ({ id, since }, socket, heard) => {
+        const offset = top[heard.filter(({ type }) => type === "subscribe").length - 1];
+        return { type: "subscribed", id, epoch: E1, offset, ...(since ? { recovered: true, events: log(since.offset, offset) } : { events: [] }) };
+      },
+    });
+    const got = [];
+    const { gate, until } = client(here.url);
+    await gate.subscribe("a", (data) => got.push(data));
+    assert.deepEqual(gate.position("a"), { epoch: E1, offset: 5 });
+    const event = (offset) => JSON.stringify({ type: "event", channel: "a", offset, data: offset });
+    here.sockets()[0].send([event(5), event(6), event(6), event(7)].join("\n"));
+    await until(() => got.length === 2);
+    here.sockets()[0].terminate();
+    await until(() => got.length === 4);
+    assert.deepEqual(here.heard.filter(({ type }) => type === "subscribe")[1].since, { epoch: E1, offset: 7 });
+    here.sockets()[0].send(event(11)); // 10 is missing: a fault of the node
+    await until(() => got.length === 7);
+    assert.deepEqual(got, [6, 7, 8, 9, 10, 11, 12]);
+    assert.deepEqual(here.heard.at(-1), { type: "subscribe", channel: "a", since: { epoch: E1, offset: 9 }, id: here.heard.at(-1).id });
+    here.sockets()[0].send('{"type":"event","channel":"a","data":"live"}');
+    await until(() => got.at(-1) === "live");
+    gate.close();
+  },
+
+  "what is missing is told, and an event that died and is published again comes once": async () => {
+    const answers = [{ recovered: false, epoch: E1, offset: 50, events: [{ offset: 50, data: 50 }] }];
+    const here = await door({ subscribe: ({ id }) => ({ type: "subscribed", id, ...(answers.shift() ?? {}) }) });
+    const [got, gaps] = [[], []];
+    const { gate, until } = client(here.url);
+    await gate.subscribe("a", (data) => got.push(data), undefined, { since: { epoch: E1, offset: 7 }, ongap: (reason) => gaps.push(reason) });
+    assert.deepEqual(here.heard[1].since, { epoch: E1, offset: 7 });
+    assert.equal(gaps.length, 1);
+    const say = (frame) => here.sockets()[0].send(JSON.stringify({ channel: "a", ...frame }));
+    say({ type: "event", offset: 51, data: 51, key: "k51" });
+    say({ type: "event", offset: 52, data: 52, key: "k52" });
+    say({ type: "position", epoch: E2, offset: 50 });
+    say({ type: "event", offset: 51, data: "another" });
+    say({ type: "event", offset: 52, data: 52, key: "k52" }); // its publisher tried again
+    say({ type: "gap", epoch: E2, offset: 90, reason: "because" });
+    say({ type: "event", offset: 91, data: 91 });
+    await until(() => got.at(-1) === 91);
+    assert.deepEqual(got, [50, 51, 52, "another", 91]);
+    assert.deepEqual(gaps.slice(1), ["because"]);
+    assert.deepEqual(gate.position("a"), { epoch: E2, offset: 91 });
+    here.sockets()[0].terminate(); // and the history is gone
+    await until(() => gaps.length === 3);
+    assert.equal(gate.position("a"), undefined);
+    gate.close();
+  },
+
+  "`last` asks for the latest, and a key goes with a publish": async () => {
+    const here = await door({ subscribe: ({ id, last }) => ({ type: "subscribed", id, epoch: E1, offset: last, events: [{ offset: 1, data: 1 }, { offset: 2, data_base64: "AP8=" }] }) });
+    const got = [];
+    const { gate } = client(here.url);
+    await gate.subscribe("a", (data) => got.push(data), undefined, { last: 2 });
+    await gate.publish("a", 1, "k1");
+    assert.deepEqual(here.heard.slice(1), [{ type: "subscribe", channel: "a", last: 2, id: 2 }, { type: "publish", channel: "a", data: 1, key: "k1", id: 3 }]);
+    assert.deepEqual(got, [1, new Uint8Array([0, 255])]);
+    gate.close();
+  },
+
+  "behind comes back with the same position": async () => {
+    const since = { epoch: E2, offset: 3 };
+    const here = await door({
+      subscribe: ({ id }, socket, heard) => heard.filter(({ type }) => type === "subscribe").length === 1
+        ? { type: "error", id, code: "behind", message: "old", retry: true, retry_after_ms: 20 }
+        : { type: "subscribed", id, ...since, recovered: true, events: [] },
+    });
+    const { gate } = client(here.url);
+    await gate.subscribe("a", () => {}, undefined, { since, ongap: () => assert.fail("nothing is missing") });
+    assert.deepEqual(here.heard.slice(1).map((frame) => frame.since), [since, since]);
     gate.close();
   },
 
