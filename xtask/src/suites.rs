@@ -31,6 +31,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("readme", &[Redis, Nginx, Curl]),
     ("redis", &[Redis]),
     ("replicated", &[Redis]),
+    ("resume", &[Redis]),
     ("serve", &[]),
     ("server", &[]),
     ("sizes", &[]),

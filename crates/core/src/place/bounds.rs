@@ -28,8 +28,8 @@ impl Default for Bounds {
         Self {
             held_messages: 1024,
             held_bytes: 1 << 20,
-            tail_events: 64,
-            tail_bytes: 64 << 10,
+            tail_events: 256,
+            tail_bytes: 128 << 10,
             page_events: 256,
             page_bytes: 64 << 10,
             retry_ms: 50,

@@ -64,6 +64,11 @@ impl<S: Copy + PartialEq> Newcomers<S> {
         self.0.as_ref().is_none_or(|lists| lists.is_empty())
     }
 
+    /// From where the first that waits for the place wants to hear.
+    pub(super) fn first(&self) -> Option<Since> {
+        self.0.as_ref()?.waiting.first().map(|newcomer| newcomer.since)
+    }
+
     /// Most places have none at most times: they own no memory then.
     pub(super) fn tidy(&mut self) {
         if self.is_empty() {

@@ -15,6 +15,8 @@ const LONGEST_RETRY: u32 = 4;
 #[derive(Debug)]
 pub(super) struct Repair {
     step: Step,
+    /// Where a cold place reads from: what its first subscriber wants serves both.
+    asked: Option<Position>,
     held: Held,
     cause: Cause,
     /// Messages may have been lost after the read in flight was asked for.
@@ -78,6 +80,7 @@ impl<S: Copy + PartialEq> Place<S> {
     pub(super) fn begin_repair_for(&mut self, held: Held, cause: Cause, turn: &mut Turn<'_, S>) {
         self.repair = Some(Box::new(Repair {
             step: Step::Behind,
+            asked: None,
             held,
             cause,
             again: false,
@@ -92,8 +95,13 @@ impl<S: Copy + PartialEq> Place<S> {
     /// Reads from the place on.
     fn ask(&mut self, turn: &mut Turn<'_, S>) {
         let id = self.read_id();
-        let since = self.at.map_or(Since::Now, Since::At);
+        let cold = || self.newcomers.first().unwrap_or(Since::Now);
+        let since = self.at.map_or_else(cold, Since::At);
         let Some(repair) = &mut self.repair else { return };
+        repair.asked = match since {
+            Since::At(position) => Some(position),
+            Since::Now | Since::Last(_) => None,
+        };
         repair.step = Step::Reading(id);
         repair.again = false;
         repair.held.ask();
@@ -135,7 +143,7 @@ impl<S: Copy + PartialEq> Place<S> {
             answer.forget_reader();
             repair.held.forgive();
         }
-        if !answer.is_sound(self.at) {
+        if !answer.is_sound(repair.asked) {
             return self.wait(turn);
         }
         repair.trusted = false;
@@ -156,6 +164,10 @@ impl<S: Copy + PartialEq> Place<S> {
         let Some(place) = self.at else {
             self.at = Some(at(epoch, offset));
             self.sent.begin(offset);
+            if start + events.len() as u64 == offset {
+                number(&mut events, epoch, start);
+                events.iter().for_each(|event| self.tail.push(event, turn.bounds));
+            }
             return;
         };
         if ahead {

@@ -23,6 +23,9 @@ use crate::connection::Peer;
 const WAITING: usize = 64 << 10;
 /// Channels asked for at once.
 const BATCH: usize = 512;
+/// How long a channel with history is kept without subscribers: as long as clients that lost their node wait at most
+/// (full jitter up to 20 s) before they come back, so that its tail answers them.
+const LINGER_WITH_HISTORY: Duration = Duration::from_secs(30);
 /// How often waiting and lingering channels are looked at.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -212,7 +215,10 @@ impl Routes {
             let linger = self.linger;
             let due: Vec<ChannelName> = table
                 .lingering
-                .extract_if(|_, since| since.elapsed() >= linger)
+                .extract_if(|channel, since| {
+                    since.elapsed()
+                        >= if self.orders.has_place(channel) { LINGER_WITH_HISTORY } else { linger }
+                })
                 .map(|(name, _)| name)
                 .collect();
             for channel in due {

@@ -70,6 +70,17 @@ fn a_resume_inside_the_tail_costs_no_read() {
 }
 
 #[test]
+fn a_cold_place_reads_from_where_its_first_subscriber_wants_to_so_one_read_serves_both() {
+    let mut script = Script::cold();
+    script.subscribe(1, Since::At(at(A, 6)));
+    script.step(Input::Connected);
+    assert_eq!(script.asked(), [Since::At(at(A, 6))]);
+    assert_eq!(script.answer(answer(A, 6, 9)), [subscribed(1, at(A, 9), Some(true), events(A, 7..=9))]);
+    assert_eq!(script.subscribe(2, Since::At(at(A, 7))).len(), 1, "the tail has it");
+    assert_eq!(script.asked(), []);
+}
+
+#[test]
 fn one_outside_the_tail_shares_its_read_with_all_who_ask_from_there() {
     let mut script = with_tail();
     for (seat, since) in [(2, at(A, 2)), (3, at(A, 2)), (4, at(A, 12)), (5, at(B, 9))] {
