@@ -12,11 +12,10 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tidegate_core::hub::ChannelKey;
-use tidegate_core::{ChannelName, Close, Entry, Outbox, Position};
+use tidegate_core::{Close, Entry, Outbox};
 
-use super::extra::{Extra, List};
+use super::extra::Extra;
 use super::{ByteStream, Connection, wake};
-use crate::relay::Parked;
 use crate::wire::Slice;
 
 /// Slices that leave in one write at most (`IOV_MAX` is 1024; more than 64 brings nothing).
@@ -31,17 +30,17 @@ const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nCo
 
 #[derive(Debug, Default)]
 pub(super) struct Out {
-    outbox: Outbox,
-    state: State,
+    pub(super) outbox: Outbox,
+    pub(super) state: State,
     /// The kernel had no room; the task goes on when it has.
-    blocked: bool,
+    pub(super) blocked: bool,
     /// Something was staged, and whoever staged it first will flush.
     staged: bool,
     /// Bytes of this outbox in the gauge.
     gauged: u32,
     /// Why it closes, once it does.
     close: Option<Close>,
-    extra: Option<Box<Extra>>,
+    pub(super) extra: Option<Box<Extra>>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -66,15 +65,6 @@ pub(crate) enum Staged {
     Behind,
     /// Not taken: the connection is closing.
     Refused,
-}
-
-impl Out {
-    /// All who wait for room look again: whoever finds it taken parks once more.
-    fn unpark(&mut self) {
-        if let Some(extra) = &mut self.extra {
-            std::mem::take(&mut extra.parked).into_iter().for_each(Parked::go);
-        }
-    }
 }
 
 impl<B: ByteStream> Connection<B> {
@@ -228,7 +218,7 @@ impl<B: ByteStream> Connection<B> {
     }
 
     /// Writes until all is written or the kernel has no room.
-    fn write(&self, out: &mut Out) {
+    pub(super) fn write(&self, out: &mut Out) {
         while !out.outbox.is_empty() {
             let written = match out.outbox.len() {
                 // Nearly always: no list of slices to clear and to copy.
@@ -268,8 +258,10 @@ impl<B: ByteStream> Connection<B> {
         }
         if out.outbox.is_empty() {
             out.blocked = false;
-            if out.state == State::Open {
-                out.unpark();
+            if out.state == State::Open
+                && let Some(extra) = &mut out.extra
+            {
+                extra.unpark();
             }
             if out.state == State::Closing {
                 out.state = State::Finished;
@@ -295,38 +287,6 @@ impl<B: ByteStream> Connection<B> {
         if bytes != out.gauged {
             self.shared.outbox_bytes.add(i64::from(bytes) - i64::from(out.gauged));
             out.gauged = bytes;
-        }
-    }
-
-    /// Names the positions of these channels at the end of each event.
-    pub(crate) fn list(&self, channels: impl Iterator<Item = (ChannelName, Option<Position>)>) {
-        self.out.lock().extra.get_or_insert_default().list = List::new(channels);
-    }
-
-    /// A channel of the list is known by this key from now on.
-    pub(crate) fn sit(&self, channel: &ChannelName, key: ChannelKey) {
-        if let Some(extra) = &mut self.out.lock().extra {
-            extra.list.sit(channel, key);
-        }
-    }
-
-    /// Whether there is room for a page: nothing waits for the kernel. Before a head is written nothing
-    /// else could ever leave, so there pages gather.
-    pub(crate) fn is_roomy(&self) -> bool {
-        let mut out = self.out.lock();
-        if out.state == State::Open && !out.blocked {
-            self.write(&mut out);
-        }
-        out.outbox.is_empty() || out.state != State::Open
-    }
-
-    /// Gives the order to its lane when the outbox is empty.
-    pub(crate) fn park(&self, parked: Parked) {
-        let mut out = self.out.lock();
-        match out.state {
-            State::Open if out.outbox.is_empty() => parked.go(),
-            State::Open | State::Held => out.extra.get_or_insert_default().parked.push(parked),
-            State::Closing | State::Finished | State::Dead => {} // its seats are given back soon
         }
     }
 

@@ -151,7 +151,9 @@ impl Keeper {
 
     /// A subscriber is attached, refused or gone.
     pub(super) fn settle(&mut self, seat: Seat) -> Option<Newcomer> {
-        self.newcomers.remove(&seat)
+        let newcomer = self.newcomers.remove(&seat)?;
+        newcomer.connection.entered();
+        Some(newcomer)
     }
 
     /// Those of a channel that are not attached yet.

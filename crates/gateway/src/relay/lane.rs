@@ -212,6 +212,10 @@ impl Lane {
             let parked = Parked { to: Arc::clone(&self.orders), order: Order::Subscribe(newcomer) };
             return connection.park(parked);
         }
+        let again = || Parked { to: Arc::clone(&self.orders), order: Order::Subscribe(newcomer.clone()) };
+        if !newcomer.connection.enter(again) {
+            return;
+        }
         if self.keeper.welcome(newcomer, self.clock.ms()) {
             self.routes.want(channel.clone());
         }

@@ -73,10 +73,21 @@ local function named(arguments, first, limits)
     return values
 end
 
+-- Whether this is a node of a Cluster, once it was asked.
+local cluster
+
+local function in_cluster()
+    if cluster == nil then
+        cluster = string.find(redis.call('INFO', 'cluster'), 'cluster_enabled:1', 1, true) ~= nil
+    end
+    return cluster
+end
+
 -- Are all keys of the channel here? While its slot moves Redis refuses a command about several keys of which
 -- one is missing: it may be on the other side. So nobody is told "empty", and nothing is written that is not
--- where the rest is.
+-- where the rest is. Where there are no slots, none moves.
 local function whole(...)
+    if not in_cluster() then return end
     local answer = redis.pcall('EXISTS', ...)
     if type(answer) == 'table' and answer.err then
         return refuse('TRYAGAIN', "the channel's keys are on their way to another node")

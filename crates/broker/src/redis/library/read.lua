@@ -7,6 +7,9 @@ local MAX_PAGE = 10000
 local PAGE_BYTES = 1048576
 -- Entries that are looked at in one go.
 local STEP = 32
+-- Entries that the usual answer has at most: it is one look, so this times the largest event is what Redis may
+-- hold twice for a moment.
+local STRAIGHT = 128
 
 -- The smallest offset after `start` from which the log holds all up to the top, entry by entry. One more than
 -- the top if it does not hold the last.
@@ -51,6 +54,18 @@ local function id_of(log, top, offset)
     return redis.call('XRANGE', log, id, id)[1] and id or '-'
 end
 
+-- An entry as it is answered.
+local function event_of(offset, fields)
+    local event = {offset, false, false, false}
+    for at = 1, #fields, 2 do
+        local name, value = fields[at], fields[at + 1]
+        if name == 'd' then event[2] = value
+        elseif name == 'k' then event[3] = value
+        elseif name == 'm' then event[4] = value end
+    end
+    return event
+end
+
 -- Events after `start`. Whatever is not the one that must follow ends the page.
 local function page(log, top, start, count)
     local events, bytes, expected = {}, 0, start + 1
@@ -62,13 +77,8 @@ local function page(log, top, start, count)
             local _, offset = position_of(entry[1])
             if offset >= expected then
                 if offset > expected or #events == count or bytes >= PAGE_BYTES then return events end
-                local event = {offset, false, false, false}
-                for at = 1, #entry[2], 2 do
-                    local name, value = entry[2][at], entry[2][at + 1]
-                    if name == 'd' then event[2] = value; bytes = bytes + #value
-                    elseif name == 'k' then event[3] = value
-                    elseif name == 'm' then event[4] = value end
-                end
+                local event = event_of(offset, entry[2])
+                bytes = bytes + #(event[2] or '')
                 events[#events + 1] = event
                 expected = expected + 1
             end
@@ -76,6 +86,25 @@ local function page(log, top, start, count)
         if #entries < STEP then return events end
         from = '(' .. entries[STEP][1]
     end
+end
+
+-- The usual answer, in one look: few events, without a hole up to the top, all of its epoch. Nothing: it is
+-- not that simple.
+local function straight(log, top, start, count)
+    local missing = top.offset - start
+    if missing <= 0 then return {} end
+    if missing > count or missing > STRAIGHT then return nil end
+    local from = top.epoch .. '-' .. digits(start + 1)
+    local entries = redis.call('XRANGE', log, from, '+', 'COUNT', missing)
+    if #entries < missing then return nil end
+    local events, bytes = {}, 0
+    for nth, entry in ipairs(entries) do
+        local epoch, offset = position_of(entry[1])
+        if epoch ~= top.epoch or offset ~= start + nth or bytes >= PAGE_BYTES then return nil end
+        events[nth] = event_of(offset, entry[2])
+        bytes = bytes + #(events[nth][2] or '')
+    end
+    return events
 end
 
 -- Where a reader goes on: start, end, lost, ahead.
@@ -130,9 +159,12 @@ local function tg_read(keys, arguments)
     local log = key .. ':log'
     refused = whole(key, log)
     if refused then return refused end
-    local line, is_master = replication()
-    if not is_master then return refuse('READONLY', 'a replica is not asked for history') end
     local top = top_of(key)
+    local line, is_master
+    if not top or top.library ~= library_id() then
+        line, is_master = replication()
+        if not is_master then return refuse('READONLY', 'a replica is not asked for history') end
+    end
     if not top then return redis.status_reply('MISSING') end
 
     local start, ending, lost, ahead = top.offset, top.offset, false, false
@@ -140,13 +172,17 @@ local function tg_read(keys, arguments)
         start, ending, lost, ahead = place(top, line, query.epoch, query.offset)
     elseif query.last then
         start = math.max(0, top.offset - query.last)
-        start = math.max(start, held_from(log, top, start) - 1)
     end
-    local first = held_from(log, top, start)
-    if not ahead and first > start + 1 then
-        lost, start = true, first - 1
+    local events = not ahead and straight(log, top, start, query.count)
+    if not events then
+        if query.last then start = math.max(start, held_from(log, top, start) - 1) end
+        local first = held_from(log, top, start)
+        if not ahead and first > start + 1 then
+            lost, start = true, first - 1
+        end
+        events = page(log, top, start, query.count)
     end
     return {
-        top.epoch, top.offset, start, ending, lost and 1 or 0, ahead and 1 or 0, page(log, top, start, query.count),
+        top.epoch, top.offset, start, ending, lost and 1 or 0, ahead and 1 or 0, events,
     }
 end

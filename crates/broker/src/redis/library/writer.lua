@@ -5,8 +5,6 @@
 local library
 -- The time of the last epoch made here, in milliseconds.
 local latest = 0
--- PUBLISH, or SPUBLISH on a Cluster.
-local publish_word
 
 local function library_id()
     if not library then
@@ -45,9 +43,5 @@ end
 
 -- Tells subscribers. `pcall`: an event that is in the log is published, whoever hears it.
 local function publish(channel, envelope)
-    if not publish_word then
-        local is_cluster = string.find(redis.call('INFO', 'cluster'), 'cluster_enabled:1', 1, true)
-        publish_word = is_cluster and 'SPUBLISH' or 'PUBLISH'
-    end
-    return redis.pcall(publish_word, channel, envelope)
+    return redis.pcall(in_cluster() and 'SPUBLISH' or 'PUBLISH', channel, envelope)
 end
