@@ -4,7 +4,10 @@
 //! knows; it never asks the broker.
 
 mod channels;
+mod event;
 mod health;
+mod history;
+mod many;
 mod problem;
 mod publish;
 mod server;
@@ -12,7 +15,7 @@ mod server;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Version};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -25,11 +28,15 @@ use problem::Problem;
 pub(crate) use server::serve;
 
 fn router(node: Arc<Node>) -> Router {
-    let most = node.policy.limits.event_bytes * 2 + (64 << 10); // base64, and room for the rest
+    let most = single_body(&node);
+    let many = DefaultBodyLimit::max(many::body_limit(most));
     let api = Router::new()
         .route("/publish", post(publish::publish))
+        .route("/broadcast", post(many::broadcast).layer(many))
+        .route("/batch", post(many::batch).layer(many))
         .route("/channels", get(channels::channels))
-        .layer(axum::extract::DefaultBodyLimit::max(most))
+        .route("/channels/{channel}/history", get(history::history))
+        .layer(DefaultBodyLimit::max(most))
         .layer(middleware::from_fn_with_state(Arc::clone(&node), check_key));
     Router::new()
         .nest("/api/v1", api)
@@ -44,6 +51,11 @@ fn router(node: Arc<Node>) -> Router {
         })
         .layer(middleware::from_fn(sound))
         .with_state(node)
+}
+
+/// The largest body with one event.
+fn single_body(node: &Node) -> usize {
+    node.policy.limits.event_bytes * 2 + (64 << 10) // base64, and room for the rest
 }
 
 /// Refuses what two readers could understand in two ways; hyper passes it on.

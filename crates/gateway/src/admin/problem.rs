@@ -1,6 +1,8 @@
 //! Errors of the API: problem details (RFC 9457) with `code`.
 
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 use tidegate_core::Refusal;
 use tidegate_protocol::codes;
 
@@ -41,16 +43,23 @@ impl From<Refusal> for Problem {
     }
 }
 
+/// As a body, or as a result among others.
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let status = StatusCode::from_u16(self.status).unwrap_or_default();
+        let mut members = serializer.serialize_struct("Problem", 4)?;
+        members.serialize_field("code", self.code)?;
+        members.serialize_field("detail", &self.detail)?;
+        members.serialize_field("status", &self.status)?;
+        members.serialize_field("title", status.canonical_reason().unwrap_or_default())?;
+        members.end()
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = axum::http::StatusCode::from_u16(self.status).unwrap_or_default();
-        let body = serde_json::json!({
-            "title": status.canonical_reason().unwrap_or_default(),
-            "status": self.status,
-            "detail": self.detail,
-            "code": self.code,
-        });
-        let mut response = (status, body.to_string()).into_response();
+        let status = StatusCode::from_u16(self.status).unwrap_or_default();
+        let mut response = (status, serde_json::to_string(&self).unwrap_or_default()).into_response();
         let headers = response.headers_mut();
         headers.insert("content-type", axum::http::HeaderValue::from_static("application/problem+json"));
         if self.status == 401 {

@@ -1,110 +1,48 @@
 //! `POST /api/v1/publish`: a backend publishes one event.
 
-use std::fmt;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use axum::http::HeaderMap;
+use serde::Deserialize;
 use serde_json::value::RawValue;
-use tidegate_core::{ChannelName, Payload, PayloadKind, Reason, Refusal};
-use tidegate_protocol::decode_base64;
-use tokio::sync::oneshot;
+use tidegate_core::{ChannelName, Refusal};
 
+use super::event::{self, NewEvent, Published};
 use super::problem::Problem;
 use crate::node::Node;
 
 /// The body of the request.
-struct Body(Fields);
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields {
     channel: String,
-    // Not `Option` by default: `null` is an event like any other.
-    #[serde(default, deserialize_with = "some")]
+    #[serde(default, deserialize_with = "event::some")]
     data: Option<Box<RawValue>>,
     data_base64: Option<String>,
 }
 
-/// Only an object: serde would take an array, by the order of the fields.
-impl<'de> Deserialize<'de> for Body {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Body;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object with `channel` and `data` or `data_base64`")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Body, A::Error> {
-                Fields::deserialize(MapAccessDeserializer::new(map)).map(Body)
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
-}
-
-fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
-    Box::<RawValue>::deserialize(deserializer).map(Some)
-}
-
-/// Where the event stands; nulls without history.
-#[derive(Serialize)]
-pub(super) struct Published {
-    epoch: Option<String>,
-    offset: Option<u64>,
-}
-
 pub(super) async fn publish(
     State(node): State<Arc<Node>>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Published>, Problem> {
-    let refuse = |refusal: Refusal| {
-        node.refused(refusal.reason);
-        Problem::from(refusal)
+    let published = async {
+        let most = node.policy.limits.event_bytes;
+        let fields = event::parse(body, || format!("`data` has at most {most} bytes (limits.event)"))?;
+        let (channel, payload) = read(fields, most)?;
+        let key = event::key_of(&headers)?;
+        event::settled(NewEvent { channel, payload, key }.publish(&node)).await
     };
-    let most = node.policy.limits.event_bytes;
-    let body = body.map_err(|rejection| match rejection.status().as_u16() {
-        413 => {
-            refuse(Refusal::new(Reason::TooLarge, format!("`data` has at most {most} bytes (limits.event)")))
-        }
-        _ => refuse(Refusal::new(Reason::BadRequest, "the body ended early")),
-    })?;
-    let (channel, payload) = parse(&body, most).map_err(refuse)?;
-    let (done, answer) = oneshot::channel();
-    node.relay.publish(channel, payload, None, None, |result| {
-        let _ = done.send(result); // the backend may have left
-    });
-    let result = answer.await.unwrap_or_else(|_| Err(Refusal::unavailable()));
-    let position = result.map_err(refuse)?;
-    let (epoch, offset) = (position.map(|p| p.epoch.to_string()), position.map(|p| p.offset));
-    Ok(Json(Published { epoch, offset }))
+    published.await.map(Json).map_err(|refusal| event::refused(&node, refusal))
 }
 
-fn parse(body: &[u8], most: usize) -> Result<(ChannelName, Bytes), Refusal> {
-    let bad = |message: String| Refusal::new(Reason::BadRequest, message);
-    let Body(request) =
-        serde_json::from_slice(body).map_err(|error| bad(format!("the body must be JSON: {error}")))?;
-    let channel = ChannelName::parse(&request.channel)
-        .map_err(|error| Refusal::new(Reason::BadChannel, format!("`channel`: {error}")))?;
-    let written_as_json = request.data.is_some();
-    let payload: Bytes = match (request.data, request.data_base64) {
-        (Some(json), None) => String::from(Box::<str>::from(json)).into(),
-        (None, Some(text)) => decode_base64(&text).map_err(bad)?.into(),
-        _ => return Err(bad("either `data` or `data_base64` is needed".into())),
-    };
-    if payload.len() > most {
-        let message =
-            format!("`data` has {} bytes, at most {most} are allowed (limits.event)", payload.len());
-        return Err(Refusal::new(Reason::TooLarge, message));
-    }
-    if written_as_json && Payload::new(payload.clone()).kind() != PayloadKind::Json {
-        return Err(bad("`data` is nested deeper than 128 levels".into()));
-    }
+fn read(fields: Fields, most: usize) -> Result<(ChannelName, Bytes), Refusal> {
+    let channel = event::channel(&fields.channel)?;
+    let payload = event::payload(fields.data, fields.data_base64.as_deref(), most)?;
     Ok((channel, payload))
 }
 
@@ -112,6 +50,11 @@ fn parse(body: &[u8], most: usize) -> Result<(ChannelName, Bytes), Refusal> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use tidegate_core::Reason;
+
+    fn parse(body: &[u8], most: usize) -> Result<(ChannelName, Bytes), Refusal> {
+        read(event::read(body)?, most)
+    }
 
     #[test]
     fn what_is_wrong_is_named() {

@@ -11,7 +11,7 @@ use crate::support::{BINARY, admin, say};
 /// A request, the status and the `code` of the problem; no code where hyper answers, which has no bodies.
 type Row = (&'static str, Vec<u8>, u16, &'static str);
 
-const CONFIG: &str = "[limits]\nevent = \"1KiB\"\n";
+const CONFIG: &str = "[limits]\nevent = \"1KiB\"\n[namespaces.log]\nhistory = {}\n";
 
 fn request(line: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
@@ -23,6 +23,10 @@ fn request(line: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 
 fn publish(body: &str) -> Vec<u8> {
     request("POST /api/v1/publish", "", body.as_bytes())
+}
+
+fn post_to(path: &str, body: &str) -> Vec<u8> {
+    request(&format!("POST /api/v1/{path}"), "", body.as_bytes())
 }
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -104,6 +108,98 @@ pub(crate) fn rows() -> Vec<Row> {
             200,
             "",
         ),
+        // Keys.
+        ("a key", request("POST /api/v1/publish", "Idempotency-Key: a\r\n", event.as_bytes()), 200, ""),
+        (
+            "an empty key",
+            request("POST /api/v1/publish", "Idempotency-Key:\r\n", event.as_bytes()),
+            400,
+            "bad_request",
+        ),
+        (
+            "a key of 129 bytes",
+            request(
+                "POST /api/v1/publish",
+                &format!("Idempotency-Key: {}\r\n", "x".repeat(129)),
+                event.as_bytes(),
+            ),
+            400,
+            "bad_request",
+        ),
+        (
+            "a key with a space",
+            request("POST /api/v1/publish", "Idempotency-Key: a b\r\n", event.as_bytes()),
+            400,
+            "bad_request",
+        ),
+        (
+            "two keys of an event",
+            request("POST /api/v1/publish", "Idempotency-Key: a\r\nIdempotency-Key: a\r\n", event.as_bytes()),
+            400,
+            "bad_request",
+        ),
+        // Many at once.
+        ("a broadcast", post_to("broadcast", r#"{"channels":["a","~b"],"data":1}"#), 200, ""),
+        ("a broadcast to nobody", post_to("broadcast", r#"{"channels":[],"data":1}"#), 400, "bad_request"),
+        (
+            "a broadcast to 1,001 channels",
+            post_to("broadcast", &format!(r#"{{"channels":["a"{}],"data":1}}"#, r#","a""#.repeat(1000))),
+            400,
+            "bad_request",
+        ),
+        ("a broadcast without data", post_to("broadcast", r#"{"channels":["a"]}"#), 400, "bad_request"),
+        ("a broadcast to a word", post_to("broadcast", r#"{"channels":"a","data":1}"#), 400, "bad_request"),
+        ("a batch", post_to("batch", &format!(r#"{{"events":[{event}]}}"#)), 200, ""),
+        ("an empty batch", post_to("batch", r#"{"events":[]}"#), 400, "bad_request"),
+        (
+            "a batch of 1,001",
+            post_to("batch", &format!(r#"{{"events":[{event}{}]}}"#, format!(",{event}").repeat(1000))),
+            400,
+            "bad_request",
+        ),
+        ("a batch of lists", post_to("batch", r#"{"events":[["a",1]]}"#), 400, "bad_request"),
+        (
+            "an unknown field in a batch",
+            post_to("batch", r#"{"events":[{"channel":"a","data":1,"kye":"x"}]}"#),
+            400,
+            "bad_request",
+        ),
+        (
+            "one key for a batch",
+            request(
+                "POST /api/v1/batch",
+                "Idempotency-Key: a\r\n",
+                format!(r#"{{"events":[{event}]}}"#).as_bytes(),
+            ),
+            400,
+            "bad_request",
+        ),
+        (
+            "a batch of 5 MiB",
+            post_to("batch", &format!(r#"{{"events":["{}"]}}"#, "x".repeat(5 << 20))),
+            413,
+            "too_large",
+        ),
+        // Histories.
+        ("a history", request("GET /api/v1/channels/log:a/history", "", b""), 200, ""),
+        ("no history", request("GET /api/v1/channels/a/history", "", b""), 400, "bad_request"),
+        ("a history of none", request("GET /api/v1/channels/a%20b/history", "", b""), 400, "bad_channel"),
+        ("a history of no UTF-8", request("GET /api/v1/channels/%ff/history", "", b""), 400, "bad_request"),
+        ("a limit of 0", request("GET /api/v1/channels/log:a/history?limit=0", "", b""), 400, "bad_request"),
+        (
+            "a limit of 1,001",
+            request("GET /api/v1/channels/log:a/history?limit=1001", "", b""),
+            400,
+            "bad_request",
+        ),
+        ("no position", request("GET /api/v1/channels/log:a/history?since=7", "", b""), 400, "bad_request"),
+        (
+            "an unknown parameter",
+            request("GET /api/v1/channels/log:a/history?last=7", "", b""),
+            400,
+            "bad_request",
+        ),
+        ("a history to post to", post_to("channels/log:a/history", ""), 405, "bad_request"),
         // Paths and methods.
         ("nothing there", request("GET /nowhere", "", b""), 404, "not_found"),
         ("nothing there in the API", request("GET /api/v1/nowhere", "", b""), 404, "not_found"),
