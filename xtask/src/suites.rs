@@ -7,6 +7,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("autobahn", &[Autobahn]),
     ("bad_input", &[Redis]),
     ("browser", &[Browser, Node]),
+    ("canary", &[Redis]),
     ("clients", &[Redis, Node, Python]),
     ("clients_page", &[Browser, Node, Python, Curl]),
     ("closing", &[]),

@@ -71,6 +71,14 @@ impl Envelope {
         payload.first() == Some(&MARK)
     }
 
+    /// A canary: what a node sends to itself, to see whether it hears. Nobody makes an event of it.
+    pub fn canary(number: u64) -> Vec<u8> {
+        let mut out = vec![MARK];
+        // A vector takes all, and these fields always serialise.
+        let _ = rmp_serde::encode::write(&mut out, &(VERSION, "canary", number));
+        out
+    }
+
     /// Wraps an event.
     pub fn encode(event: &Event) -> Vec<u8> {
         let epoch = event.position.map(|p| p.epoch.to_string());

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::dialect::Dialect;
@@ -47,6 +47,8 @@ pub(crate) struct Feed {
     heard: Arc<AtomicBool>,
     /// The way to the server that is heard.
     line: Arc<Mutex<Option<Line>>>,
+    /// Rung when the connection is deaf.
+    deaf: Arc<Notify>,
     supervisor: Task,
 }
 
@@ -62,8 +64,9 @@ impl Feed {
         let heard = Arc::new(AtomicBool::new(false));
         let line = Arc::default();
         let voice = Voice::new(ears, &heard, &line);
-        let supervisor = Supervisor::new(whereabouts, dialect, patience, voice, inbox);
-        Self { requests, heard, line, supervisor: Task::spawn(supervisor.run()) }
+        let deaf = Arc::new(Notify::new());
+        let supervisor = Supervisor::new(whereabouts, dialect, patience, voice, Arc::clone(&deaf), inbox);
+        Self { requests, heard, line, deaf, supervisor: Task::spawn(supervisor.run()) }
     }
 
     /// Subscribes to pub/sub names. When it returns, Redis has confirmed them, and they stay
@@ -74,7 +77,7 @@ impl Feed {
     /// [`RedisError::Unavailable`], at once while Redis is not heard; [`RedisError::Refused`];
     /// [`RedisError::Moved`] in a Cluster.
     pub(crate) async fn subscribe(&self, names: Vec<String>, until: Instant) -> Result<(), RedisError> {
-        if !self.heard.load(Ordering::Acquire) {
+        if !self.is_heard() {
             return Err(RedisError::unavailable("Redis is not heard"));
         }
         let (done, answer) = oneshot::channel();
@@ -88,6 +91,16 @@ impl Feed {
             Ok(None) => Err(RedisError::unavailable("the connection was lost meanwhile")),
             Err(_) => Err(RedisError::unavailable("no answer in time")),
         }
+    }
+
+    /// Whether Redis is heard, as far as is known.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.heard.load(Ordering::Acquire)
+    }
+
+    /// What is published does not come through this connection: another is made.
+    pub(crate) fn replace(&self) {
+        self.deaf.notify_one();
     }
 
     /// The way to the server that is heard now.
@@ -104,6 +117,7 @@ impl Feed {
     /// Closes the connection and waits until the supervisor has ended.
     pub(crate) async fn stop(&self) {
         self.supervisor.stop().await;
+        *self.line.lock() = None; // else it would hold the connection
         self.heard.store(false, Ordering::Release);
     }
 }

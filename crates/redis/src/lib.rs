@@ -6,6 +6,7 @@
 
 mod address;
 mod backoff;
+mod canary;
 mod cluster;
 mod command;
 mod dialect;

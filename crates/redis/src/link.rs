@@ -213,6 +213,19 @@ impl Link {
         }
     }
 
+    /// Returns when Redis has pushed nothing for so long, whatever it answers.
+    pub(crate) async fn stalled(&self, most: Duration) -> RedisError {
+        let mut count = self.signs.count();
+        loop {
+            sleep(most).await;
+            let now = self.signs.count();
+            if now == count {
+                return RedisError::Unavailable(format!("it answers, but confirms nothing for {most:.0?}"));
+            }
+            count = now;
+        }
+    }
+
     async fn ping(&self) -> Result<(), RedisError> {
         let mut connection = self.connection.clone();
         let _in_flight = InFlight::start(&self.signs.in_flight);

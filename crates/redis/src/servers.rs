@@ -17,7 +17,7 @@ use crate::functions::Functions;
 use crate::lookout::jury::Sentinels;
 use crate::replicas::Lineage;
 use crate::rounds::Rounds;
-use crate::shard::Shard;
+use crate::shard::{Among, Shard};
 use crate::task::Task;
 use crate::topology::cluster_nodes;
 use crate::whereabouts::Whereabouts;
@@ -41,6 +41,8 @@ pub trait FeedSink: Send + Sync + 'static {
     fn found(&self, shard: u16);
     /// A shard is not part of the Cluster any more. If it was up, it is not.
     fn gone(&self, shard: u16);
+    /// How a message is spelled that says nothing but this number; it is heard by nobody.
+    fn canary(&self, number: u64) -> Vec<u8>;
 }
 
 /// The way to all servers. They are reached for ever, and followed wherever masters and slots go.
@@ -84,7 +86,9 @@ impl<S: FeedSink> Servers<S> {
         let one = |whereabouts, guards| {
             // Only a Cluster moves names.
             let functions = functions.clone();
-            let shard = Shard::start(0, whereabouts, Dialect::Plain, settings, functions, &sink, |_| {});
+            let choose = |name: &dyn Fn(u32) -> String| Some(name(0));
+            let among = Among { number: 0, dialect: Dialect::Plain, moved: |_| {}, choose };
+            let shard = Shard::start(among, whereabouts, settings, functions, &sink);
             Reach::One { shard: Box::new(shard), guards }
         };
         let reach = match &settings.topology {

@@ -13,6 +13,9 @@ pub struct Settings {
     pub prefix: Prefix,
     /// How long things may take.
     pub patience: Patience,
+    /// Whether canaries fly, which tell that a feed is deaf. Off only in tests, to show what they are for: a feed
+    /// that is deaf while PINGs are answered stays so for ever.
+    pub canary: bool,
 }
 
 /// How long things may take. Chosen so that a server that falls silent is known to be down in less
@@ -55,7 +58,7 @@ impl Settings {
 impl From<Topology> for Settings {
     /// The defaults for these servers.
     fn from(topology: Topology) -> Self {
-        Self { topology, prefix: Prefix::default(), patience: Patience::default() }
+        Self { topology, prefix: Prefix::default(), patience: Patience::default(), canary: true }
     }
 }
 

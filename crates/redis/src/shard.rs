@@ -7,6 +7,7 @@ use futures_util::future::join;
 use parking_lot::Mutex;
 
 use crate::address::Address;
+use crate::canary::{Cage, Canary};
 use crate::dialect::Dialect;
 use crate::feed::{Ears, Feed};
 use crate::functions::Functions;
@@ -14,44 +15,71 @@ use crate::pool::Pool;
 use crate::publisher::Publisher;
 use crate::replicas::Replicas;
 use crate::rounds::Rounds;
+use crate::task::Task;
 use crate::whereabouts::Whereabouts;
 use crate::{FeedSink, Keys, RedisError, Settings};
 
 /// The connections to one master.
 pub(crate) struct Shard<S> {
-    pub(crate) feed: Feed,
-    pub(crate) publisher: Publisher,
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) publisher: Arc<Publisher>,
     pub(crate) pool: Pool,
     pub(crate) replicas: Replicas,
     health: Arc<Health<S>>,
     /// Answers to [`master`](Self::master).
     masters: Rounds<Option<Address>>,
+    canary: Option<Task>,
+}
+
+/// What it is among others.
+pub(crate) struct Among<M, C> {
+    pub(crate) number: u16,
+    pub(crate) dialect: Dialect,
+    /// Hears of names that Redis has ended by itself: it must not block.
+    pub(crate) moved: M,
+    /// Finds, among the names that it is given the spelling of, one that is this master's now.
+    pub(crate) choose: C,
 }
 
 impl<S: FeedSink> Shard<S> {
-    /// Starts to reach it. `moved` hears of names that Redis has ended by itself: it must not block.
-    pub(crate) fn start(
-        number: u16,
+    /// Starts to reach it.
+    pub(crate) fn start<M, C>(
+        among: Among<M, C>,
         whereabouts: Whereabouts,
-        dialect: Dialect,
         settings: &Settings,
         functions: Option<Arc<Functions>>,
         sink: &Arc<S>,
-        moved: impl Fn(Vec<String>) + Send + Sync + 'static,
-    ) -> Self {
+    ) -> Self
+    where
+        M: Fn(Vec<String>) + Send + Sync + 'static,
+        C: Fn(&dyn Fn(u32) -> String) -> Option<String> + Send + Sync + 'static,
+    {
+        let Among { number, dialect, moved, choose } = among;
         let patience = settings.patience;
         sink.found(number);
         let health = Arc::new(Health { number, sink: Arc::clone(sink), state: Mutex::default() });
-        let ears = ShardEars { health: Arc::clone(&health), moved };
+        let keys = Keys::new(&settings.prefix);
+        let canary = Arc::new(Canary::new(&keys, number));
+        let ears = ShardEars { health: Arc::clone(&health), canary: Arc::clone(&canary), moved };
         let publishing = Arc::clone(&health);
         let heard = move |heard| publishing.change(None, |state| state.publisher = heard);
+        let feed = Arc::new(Feed::start(whereabouts.clone(), dialect, patience, ears));
+        let publisher = Publisher::start(whereabouts.clone(), dialect, patience, functions, heard);
+        let publisher = Arc::new(publisher);
+        let canary = settings.canary.then(|| {
+            let (feed, publisher) = (Arc::clone(&feed), Arc::clone(&publisher));
+            let sink = Arc::clone(sink);
+            let spell = move |number| sink.canary(number);
+            Task::spawn(canary.fly(Cage { feed, publisher, patience, choose, spell }))
+        });
         Self {
-            feed: Feed::start(whereabouts.clone(), dialect, patience, ears),
-            publisher: Publisher::start(whereabouts.clone(), dialect, patience, functions, heard),
+            feed,
+            publisher,
             replicas: Replicas::new(whereabouts.clone(), patience),
-            pool: Pool::new(whereabouts, dialect, patience, Keys::new(&settings.prefix)),
+            pool: Pool::new(whereabouts, dialect, patience, keys),
             health,
             masters: Rounds::default(),
+            canary,
         }
     }
 
@@ -80,6 +108,9 @@ impl<S: FeedSink> Shard<S> {
 
     /// Ends all tasks and connections and waits for them.
     pub(crate) async fn stop(&self) {
+        if let Some(canary) = &self.canary {
+            canary.stop().await;
+        }
         self.feed.stop().await;
         self.publisher.stop().await;
         self.replicas.close().await;
@@ -130,15 +161,19 @@ impl<S: FeedSink> Health<S> {
 /// Passes on what a shard's feed hears.
 struct ShardEars<S, M> {
     health: Arc<Health<S>>,
+    canary: Arc<Canary>,
     moved: M,
 }
 
 impl<S: FeedSink, M: Fn(Vec<String>) + Send + Sync + 'static> Ears for ShardEars<S, M> {
     fn message(&self, channel: &[u8], payload: Vec<u8>) {
-        self.health.sink.message(channel, payload);
+        if !self.canary.hear(channel, &payload) {
+            self.health.sink.message(channel, payload);
+        }
     }
 
     fn up(&self, link: u64) {
+        self.canary.begin();
         self.health.change(None, |state| (state.feed, state.links) = (true, link));
     }
 
@@ -147,6 +182,7 @@ impl<S: FeedSink, M: Fn(Vec<String>) + Send + Sync + 'static> Ears for ShardEars
     }
 
     fn moved(&self, names: Vec<String>) {
+        self.canary.ended(&names);
         (self.moved)(names);
     }
 }
@@ -169,13 +205,17 @@ mod tests {
         fn moved(&self, _: &str) {}
         fn found(&self, _: u16) {}
         fn gone(&self, _: u16) {}
+        fn canary(&self, _: u64) -> Vec<u8> {
+            Vec::new()
+        }
     }
 
     #[test]
     fn up_needs_all_of_it_and_down_only_one() {
         let notes = Arc::new(Notes::default());
         let health = Arc::new(Health { number: 7, sink: Arc::clone(&notes), state: Mutex::default() });
-        let ears = ShardEars { health: Arc::clone(&health), moved: |_| {} };
+        let canary = Arc::new(Canary::new(&Keys::new(&crate::Prefix::default()), 7));
+        let ears = ShardEars { health: Arc::clone(&health), canary, moved: |_| {} };
         let why = RedisError::Unavailable("gone".into());
         let steps: [(&dyn Fn(), Option<&str>); 9] = [
             (&|| ears.up(1), None),

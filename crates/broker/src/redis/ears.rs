@@ -116,6 +116,10 @@ impl FeedSink for Ears {
         self.counters.shard(Shard(shard)); // known before it is heard, so that it can be seen to be down
     }
 
+    fn canary(&self, number: u64) -> Vec<u8> {
+        Envelope::canary(number)
+    }
+
     fn gone(&self, shard: u16) {
         self.counters.forget(Shard(shard));
         self.lanes.down(Shard(shard));

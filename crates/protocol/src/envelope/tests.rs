@@ -33,6 +33,12 @@ fn whatever_is_cut_short_or_too_long_is_a_raw_payload() {
 }
 
 #[test]
+fn a_canary_is_nobodys_event() {
+    assert_eq!(Envelope::decode(Envelope::canary(u64::MAX).into()), Envelope::Unknown);
+    assert_ne!(Envelope::canary(1), Envelope::canary(2));
+}
+
+#[test]
 fn newer_kinds_and_versions_are_skipped() {
     for newer in [&b"\xc1\x92\x01\xa4join"[..], b"\xc1\x93\x02\xa5event\xc0"] {
         assert_eq!(Envelope::decode(Bytes::copy_from_slice(newer)), Envelope::Unknown);

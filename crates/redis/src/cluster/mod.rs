@@ -24,7 +24,7 @@ use crate::lookout::jury::Verdict;
 use crate::lookout::slots::{Lookout, Master, SlotMap};
 use crate::lookout::{LogPace, next_look};
 use crate::rounds::Rounds;
-use crate::shard::Shard;
+use crate::shard::{Among, Shard};
 use crate::task::Task;
 use crate::whereabouts::Whereabouts;
 use crate::{FeedSink, RedisError, Settings};
@@ -195,9 +195,12 @@ impl<S: FeedSink> Shared<S> {
                 shared.lost(number, &names);
             }
         };
+        let shared = Arc::downgrade(self);
+        let choose =
+            move |name: &dyn Fn(u32) -> String| shared.upgrade()?.state.lock().table.name_on(number, name);
         let functions = self.functions.clone();
-        let shard =
-            Shard::start(number, whereabouts, Dialect::Sharded, &self.settings, functions, &self.sink, moved);
+        let among = Among { number, dialect: Dialect::Sharded, moved, choose };
+        let shard = Shard::start(among, whereabouts, &self.settings, functions, &self.sink);
         state.shards.insert(number, Member { shard: Arc::new(shard), address: sender });
     }
 

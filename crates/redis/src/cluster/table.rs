@@ -7,6 +7,9 @@ use crate::lookout::slots::{SLOTS, SlotMap};
 /// No shard holds the slot.
 const NOBODY: u16 = u16::MAX;
 
+/// Names that are tried to find one of a shard: some milliseconds, and of a single slot one in twenty finds none.
+const NAMES: u32 = 50_000;
+
 /// The slots and their shards.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -35,6 +38,11 @@ impl Table {
     /// The id of a shard's master.
     pub(super) fn master(&self, number: u16) -> Option<&str> {
         self.masters.get(&number).map(String::as_str)
+    }
+
+    /// The first of these names that a shard holds. Where it holds few slots there may be none among those tried.
+    pub(super) fn name_on(&self, number: u16, name: &dyn Fn(u32) -> String) -> Option<String> {
+        (0..NAMES).map(name).find(|name| self.owner(name) == Some(number))
     }
 
     /// Takes over a new map. Returns the number of each master's shard, in the map's order: the one it

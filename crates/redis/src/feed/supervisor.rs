@@ -22,12 +22,18 @@ use crate::{Patience, RedisError};
 /// Time between two log lines of one outage.
 const LOG_PACE: Duration = Duration::from_secs(10);
 
+/// While subscriptions are waited for, a connection that confirms none for so long is given up, though PINGs are
+/// answered.
+const STALLED: Duration = Duration::from_secs(6);
+
 /// The supervisor of one feed.
 pub(super) struct Supervisor<S> {
     whereabouts: Whereabouts,
     dialect: Dialect,
     patience: Patience,
     voice: Arc<Voice<S>>,
+    /// Rung when the connection is deaf.
+    deaf: Arc<Notify>,
     inbox: mpsc::Receiver<Request>,
     subscriptions: Subscriptions,
     /// Connections that were up.
@@ -55,11 +61,12 @@ impl<S: Ears> Supervisor<S> {
         dialect: Dialect,
         patience: Patience,
         voice: Voice<S>,
+        deaf: Arc<Notify>,
         inbox: mpsc::Receiver<Request>,
     ) -> Self {
         let subscriptions = Subscriptions::default();
         let voice = Arc::new(voice);
-        Self { whereabouts, dialect, patience, voice, inbox, subscriptions, links: 0 }
+        Self { whereabouts, dialect, patience, voice, deaf, inbox, subscriptions, links: 0 }
     }
 
     /// Runs until it is dropped.
@@ -106,6 +113,7 @@ impl<S: Ears> Supervisor<S> {
                 failures = subscribe(&link, self.dialect, &names) => failures.moved(),
                 // However many there are: only silence ends it.
                 why = link.watch(&self.patience, |_| {}) => Err(why),
+                why = link.stalled(STALLED) => Err(why),
             }
         };
         let moved = refusing(&mut self.inbox, &mut self.subscriptions, subscribing).await?;
@@ -136,6 +144,9 @@ impl<S: Ears> Supervisor<S> {
                 why = &mut watching => return why,
                 () = self.whereabouts.moved() => {
                     return RedisError::unavailable("the master is another server now");
+                }
+                () = self.deaf.notified() => {
+                    return RedisError::unavailable("it answers, but what is published does not come: the canary was not heard");
                 }
                 () = ended.some.notified() => {
                     let names = std::mem::take(&mut *ended.names.lock());
