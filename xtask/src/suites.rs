@@ -33,7 +33,6 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("redis", &[Redis]),
     ("replicated", &[Redis]),
     ("resume", &[Redis]),
-    ("rust_client", &[]),
     ("serve", &[]),
     ("server", &[]),
     ("sizes", &[]),

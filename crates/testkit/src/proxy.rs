@@ -6,6 +6,7 @@
 mod pump;
 mod pushes;
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -266,6 +267,15 @@ impl Proxy {
     fn until_it_listens(&self, listens: bool) {
         let question = || self.shared.listens.load(Ordering::Acquire) == listens;
         eventually(PATIENCE, &format!("the proxy listens: {listens}"), question);
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy")
+            .field("port", &self.port)
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
     }
 }
 

@@ -48,7 +48,12 @@ impl RedisServer {
     /// # Errors
     /// When `redis-server` is not there.
     pub fn start_with(arguments: &[&str]) -> Result<Self> {
-        let (port, folder) = (free_port(), tempfile::tempdir()?);
+        Self::start_at(free_port(), arguments)
+    }
+
+    /// [`start_with`](Self::start_with) on a port that was asked for before.
+    pub(crate) fn start_at(port: u16, arguments: &[&str]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let process = launch(port, &arguments, &folder)?;
         let mut server = Self { process, port, arguments, folder };

@@ -106,7 +106,7 @@ impl RedisCluster {
         self.ids.iter().position(|known| known == id).context("the holder is none of ours")
     }
 
-    /// Moves an empty slot to another master, as `redis-cli --cluster reshard` does.
+    /// Moves a slot to another master with all its keys, as `redis-cli --cluster reshard` does.
     ///
     /// # Errors
     /// When a node refuses.
@@ -123,6 +123,17 @@ impl RedisCluster {
         };
         set(to, &["IMPORTING", source])?;
         set(from, &["MIGRATING", target])?;
+        let port = self.nodes[to].port().to_string();
+        loop {
+            let keys = self.nodes[from].cli(&["CLUSTER", "GETKEYSINSLOT", &slot, "1000"])?;
+            let keys: Vec<&str> = keys.lines().filter(|key| !key.is_empty()).collect();
+            if keys.is_empty() {
+                break;
+            }
+            let migrate = ["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+            let answer = self.nodes[from].cli(&[&migrate, &keys[..]].concat())?;
+            anyhow::ensure!(["OK", "NOKEY"].contains(&answer.trim()), "node {from}: {answer}");
+        }
         // The new owner first, so that the slot is never nobody's; the others learn it by themselves.
         set(to, &["NODE", target])?;
         set(from, &["NODE", target])

@@ -10,6 +10,10 @@ mod naive;
 mod nodes;
 #[path = "nothing_lost/publisher.rs"]
 mod publisher;
+#[path = "nothing_lost/publishers.rs"]
+mod publishers;
+#[path = "nothing_lost/replies.rs"]
+mod replies;
 #[path = "nothing_lost/snapshots.rs"]
 mod snapshots;
 #[path = "nothing_lost/stage.rs"]
@@ -17,3 +21,5 @@ mod stage;
 #[path = "nothing_lost/storms.rs"]
 mod storms;
 mod support;
+#[path = "nothing_lost/topologies.rs"]
+mod topologies;

@@ -6,7 +6,7 @@ use tidegate_testkit::witness::Habit;
 use tidegate_testkit::{Node, RedisServer, eventually};
 use tokio::time::sleep;
 
-use crate::publisher::Publisher;
+use crate::publisher::{Care, Publisher};
 use crate::stage::{Stage, heard, is_ready, resumes, troubles};
 use crate::support::{PATIENCE, admin, full, say};
 
@@ -33,7 +33,7 @@ async fn nodes_are_killed_one_after_the_other_under_load() {
     let naive = stage.witnesses("naive", 12, 2, Habit::Forgets).await;
     let port = redis.port();
     // Each event goes to eight or nine subscribers.
-    let flow = Publisher::new(&stage.book, move || Some(port)).keyed().flow(&stage.channels, 250);
+    let flow = Publisher::new(&stage.book, move || Some(port)).with(Care::Key).flow(&stage.channels, 250);
     let (rounds, every) =
         if full() { (12, Duration::from_secs(10)) } else { (3, Duration::from_millis(3500)) };
 

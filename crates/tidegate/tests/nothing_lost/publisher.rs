@@ -1,5 +1,6 @@
 //! A backend that publishes durable events with `FCALL`, and writes down what it was told.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -20,15 +21,27 @@ pub(crate) type Book = Arc<Mutex<Ledger>>;
 /// Pause between two attempts under one key.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// One backend; its connection is made anew when it breaks.
+/// What a backend does when it is not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// It lets it be: the event may have happened.
+    None,
+    /// It tries again with the event's key, for as long as it takes.
+    Key,
+    /// It tries again, and there is no key: the naive behaviour that a control plants.
+    NoKey,
+}
+
+/// One backend; a connection is made anew when it breaks.
 #[derive(Clone)]
 pub(crate) struct Publisher {
     book: Book,
     /// The port of the master now.
     port: Arc<dyn Fn() -> Option<u16> + Send + Sync>,
-    connection: Arc<tokio::sync::Mutex<Option<MultiplexedConnection>>>,
-    /// Whether events have keys, and are retried until somebody answers.
-    keyed: bool,
+    connections: Arc<tokio::sync::Mutex<HashMap<u16, MultiplexedConnection>>>,
+    /// In a Cluster: where a channel was found to be.
+    homes: Arc<Mutex<HashMap<String, u16>>>,
+    care: Care,
     /// Bytes that make payloads longer.
     padding: Arc<str>,
 }
@@ -38,15 +51,16 @@ impl Publisher {
         Self {
             book: Arc::clone(book),
             port: Arc::new(port),
-            connection: Arc::default(),
-            keyed: false,
+            connections: Arc::default(),
+            homes: Arc::default(),
+            care: Care::None,
             padding: "".into(),
         }
     }
 
-    /// The same backend, whose events have keys: it retries for as long as it takes.
-    pub(crate) fn keyed(self) -> Self {
-        Self { keyed: true, ..self }
+    /// The same backend, which does this when it is not answered.
+    pub(crate) fn with(self, care: Care) -> Self {
+        Self { care, ..self }
     }
 
     /// The same backend with longer payloads.
@@ -57,7 +71,7 @@ impl Publisher {
     /// Publishes one event into each of these channels, in one pipeline. How many were acknowledged.
     pub(crate) async fn publish<'a>(&self, channels: impl IntoIterator<Item = &'a String>) -> usize {
         let each = channels.into_iter().map(|channel| {
-            let number = self.book.lock().expect("whole").publish(channel, self.keyed);
+            let number = self.book.lock().expect("whole").publish(channel, self.care == Care::Key);
             self.one(channel.clone(), number)
         });
         join_all(each).await.into_iter().filter(|told| *told).count()
@@ -71,49 +85,59 @@ impl Publisher {
                     self.book.lock().expect("whole").acknowledge(number, at);
                     return true;
                 }
-                Err(_) if self.keyed && Instant::now() < deadline => sleep(RETRY).await,
+                Err(NotTold::Again) if Instant::now() < deadline => sleep(RETRY).await,
                 Err(_) => return false,
             }
         }
     }
 
-    async fn attempt(&self, channel: &str, number: u64) -> Result<Position, RedisError> {
-        let mut connection = self.connect().await?;
+    async fn attempt(&self, channel: &str, number: u64) -> Result<Position, NotTold> {
+        let home = self.homes.lock().expect("whole").get(channel).copied();
+        let port = home.or_else(|| (self.port)()).ok_or(NotTold::Again)?; // nobody was asked
+        let mut connection = self.connect(port).await.map_err(|_| NotTold::Again)?;
         let mut payload = payload_of(number);
         if !self.padding.is_empty() {
             payload = format!(r#"{},"p":"{}"}}"#, payload.trim_end_matches('}'), self.padding);
         }
         let mut command = redis::cmd("FCALL");
         command.arg("tg_publish").arg(1).arg(format!("tg:{{{channel}}}")).arg(payload);
-        if self.keyed {
+        if self.care == Care::Key {
             command.arg("key").arg(key_of(number));
         }
         let answer: Result<(String, u64, u64), _> = command.query_async(&mut connection).await;
-        let (epoch, offset, _) = match answer {
-            Ok(answer) => answer,
-            Err(error) => {
-                // A reply that did not come says as much as a broken line: the next attempt is to have another.
-                if error.code().is_none() {
-                    *self.connection.lock().await = None;
-                }
-                return Err(error);
+        let error = match answer {
+            Ok((epoch, offset, _)) => {
+                return Ok(Position { epoch: epoch.parse().expect("an epoch"), offset });
             }
+            Err(error) => error,
         };
-        Ok(Position { epoch: epoch.parse().expect("an epoch"), offset })
+        // What a server refuses has not happened.
+        if let Some(code) = error.code() {
+            if code == "MOVED" {
+                let port =
+                    error.redirect_node().and_then(|(address, _)| address.rsplit(':').next()?.parse().ok());
+                let port: u16 = port.expect("an address");
+                self.homes.lock().expect("whole").insert(channel.to_owned(), port);
+            }
+            return Err(NotTold::Again);
+        }
+        // A reply that did not come says as much as a broken line: the next attempt is to have another.
+        self.connections.lock().await.remove(&port);
+        self.homes.lock().expect("whole").remove(channel);
+        Err(if self.care == Care::None { NotTold::Never } else { NotTold::Again })
     }
 
-    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
-        let mut connection = self.connection.lock().await;
-        if let Some(connection) = &*connection {
+    async fn connect(&self, port: u16) -> Result<MultiplexedConnection, RedisError> {
+        let mut connections = self.connections.lock().await;
+        if let Some(connection) = connections.get(&port) {
             return Ok(connection.clone());
         }
-        let nobody = || RedisError::from(std::io::Error::other("there is no master"));
-        let client = Client::open(format!("redis://127.0.0.1:{}", (self.port)().ok_or_else(nobody)?))?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(Duration::from_secs(1)))
             .set_response_timeout(Some(Duration::from_secs(1)));
+        let client = Client::open(format!("redis://127.0.0.1:{port}"))?;
         let new = client.get_multiplexed_async_connection_with_config(&config).await?;
-        *connection = Some(new.clone());
+        connections.insert(port, new.clone());
         Ok(new)
     }
 
@@ -137,6 +161,14 @@ impl Publisher {
         });
         Flow { stop, task }
     }
+}
+
+/// Why a publisher does not know where its event stands.
+enum NotTold {
+    /// It will ask again.
+    Again,
+    /// It will not.
+    Never,
 }
 
 /// Events that go on.

@@ -6,12 +6,12 @@ use tidegate_testkit::history::Verdict;
 use tidegate_testkit::witness::Habit;
 use tidegate_testkit::{RedisServer, eventually};
 
-use crate::publisher::Publisher;
+use crate::publisher::{Care, Publisher};
 use crate::stage::{Stage, disturbed, heard, is_ready, troubles};
 use crate::support::{PATIENCE, full, say};
 
 /// Changes one word of the function library that nodes have brought.
-fn change_library(redis: &RedisServer, from: &str, to: &str) {
+pub(crate) fn change_library(redis: &RedisServer, from: &str, to: &str) {
     let listed = redis.cli(&["FUNCTION", "LIST", "LIBRARYNAME", "tg", "WITHCODE"]).expect("a library");
     let start = listed.find("#!lua").expect("its code");
     let code = listed[start..].trim_end().replacen(from, to, 1);
@@ -28,7 +28,7 @@ async fn back_from_an_older_snapshot(is_naive: bool, rounds: usize) -> (Verdict,
     }
     let witnesses = stage.witnesses("witness", 30, 2, Habit::Resumes).await;
     let port = redis.port();
-    let publisher = Publisher::new(&stage.book, move || Some(port)).keyed();
+    let publisher = Publisher::new(&stage.book, move || Some(port)).with(Care::Key);
     let mut dying = 0;
     for _ in 0..rounds {
         for _ in 0..6 {
