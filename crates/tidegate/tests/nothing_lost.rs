@@ -2,6 +2,8 @@
 //! down every frame (`testkit/src/witness/`), a judge compares it with what was published (`testkit/src/history/`). Each test has
 //! a control: the same run and judge with one naive habit, whose losses are printed beside ours.
 
+#[path = "nothing_lost/deaf.rs"]
+mod deaf;
 #[path = "nothing_lost/feeds.rs"]
 mod feeds;
 #[path = "nothing_lost/naive.rs"]

@@ -145,7 +145,7 @@ impl Settings {
         };
         let prefix = redis.prefix.clone().try_into();
         let prefix = prefix.map_err(|e| SettingsError(format!("redis.prefix: {e}")))?;
-        let settings = RedisSettings { prefix, ..topology.into() };
+        let settings = RedisSettings { prefix, canary: !self.naive.no_canary, ..topology.into() };
         settings.check().map_err(|e| SettingsError(e.to_string()))?;
         Ok(Some(settings))
     }

@@ -46,6 +46,16 @@ pub struct Settings {
     /// `default` is for names without one, and for namespaces that are not declared; a declared one takes nothing
     /// from it.
     pub namespaces: BTreeMap<String, NamespaceSettings>,
+    /// What a node leaves out that is a control in a fault test. No file, variable or flag can say it.
+    #[serde(skip)]
+    pub naive: Naive,
+}
+
+/// What a node leaves out to show what it is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Naive {
+    /// Nobody asks whether a feed that answers still hears.
+    pub no_canary: bool,
 }
 
 #[cfg(test)]
