@@ -33,6 +33,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("redis", &[Redis]),
     ("replicated", &[Redis]),
     ("resume", &[Redis]),
+    ("rust_client", &[]),
     ("serve", &[]),
     ("server", &[]),
     ("sizes", &[]),

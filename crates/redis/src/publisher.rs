@@ -4,6 +4,7 @@
 //! redis-rs' own `ConnectionManager` gives up after some attempts, so a supervisor of ours opens
 //! connections. While it has none, whoever publishes is refused at once.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -81,8 +82,7 @@ impl Publisher {
     ) -> Vec<Result<Value, RedisError>> {
         let all: Vec<_> = commands.iter().collect();
         let mut results = self.send(&all, beside, until).await;
-        let missing = |result: &Result<Value, RedisError>| result.as_ref().is_ok_and(is_function_missing);
-        let open: Vec<usize> = (0..results.len()).filter(|&at| missing(&results[at])).collect();
+        let open = to_be_called_again(&mut results, |at| commands[at].key());
         if !open.is_empty() {
             match self.shared.install(until).await {
                 Ok(()) => {
@@ -120,6 +120,29 @@ impl Publisher {
             Err(_) => vec![Err(RedisError::unavailable("no answer in time")); commands.len()],
         }
     }
+}
+
+/// Which of these met a server without the library, and may be called again. One whose successor about the same
+/// key was answered, since the library came back meanwhile, would overtake it: it fails.
+fn to_be_called_again<'a>(
+    results: &mut [Result<Value, RedisError>],
+    key: impl Fn(usize) -> &'a str,
+) -> Vec<usize> {
+    let is_missing = |result: &Result<Value, RedisError>| result.as_ref().is_ok_and(is_function_missing);
+    let mut open: Vec<usize> = (0..results.len()).filter(|&at| is_missing(&results[at])).collect();
+    if open.is_empty() || open.len() == results.len() {
+        return open;
+    }
+    let mut settled = HashSet::new();
+    for at in (0..results.len()).rev() {
+        if !is_missing(&results[at]) {
+            settled.insert(key(at));
+        } else if settled.contains(key(at)) {
+            results[at] = Err(RedisError::unavailable("the function library was gone just then"));
+        }
+    }
+    open.retain(|&at| is_missing(&results[at]));
+    open
 }
 
 impl Shared {
@@ -243,5 +266,23 @@ async fn keep_functions(shared: &Shared, link: &Link, lacking: Option<Lacking>) 
     match &shared.functions {
         Some(functions) => functions.keep(link, &shared.patience, lacking).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_called_again_overtakes_nothing_about_its_key() {
+        let missing = || Ok(redis::parse_redis_value(b"-ERR Function not found\r\n").expect("an error"));
+        let okay = || Ok(Value::Okay);
+        let keys = ["a", "b", "c", "a", "b", "c"];
+        // The library came back behind the third, and was gone once more for the last.
+        let mut results = vec![missing(), missing(), okay(), okay(), missing(), missing()];
+        assert_eq!(to_be_called_again(&mut results, |at| keys[at]), [1, 4, 5]);
+        assert!(matches!(results[0], Err(RedisError::Unavailable(_))), "another of its channel was taken");
+        let mut all = vec![missing(), missing()];
+        assert_eq!(to_be_called_again(&mut all, |at| keys[at]), [0, 1]);
     }
 }

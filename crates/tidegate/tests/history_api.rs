@@ -206,6 +206,36 @@ fn while_redis_is_away_each_is_answered_in_time() {
 }
 
 #[test]
+fn who_wants_a_replica_is_told_that_there_is_none_and_nobody_else_waits() {
+    let redis = RedisServer::start().expect("redis");
+    let config = format!("{CONFIG}[namespaces.safe]\nhistory = {{}}\ndurability = \"replicated\"\n");
+    let node = Node::builder(BINARY).redis(&redis.url()).config(&config).start().expect("a node");
+    eventually(PATIENCE, "ready", || readiness(&node).0 == 200);
+    let event = json!({"channel": "safe:1", "data": 1});
+    let key = "Idempotency-Key: a\r\n";
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let asked = Instant::now();
+            (post(&node, "publish", key, &event), asked.elapsed())
+        });
+        let mut others = 0;
+        while !waiting.is_finished() {
+            publish(&node, "log:1", "1");
+            others += 1;
+        }
+        let ((status, problem), took) = waiting.join().expect("answered");
+        assert_eq!((status, &problem["code"]), (503, &json!("not_replicated")), "{problem}");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("it is published")));
+        assert!(took < Duration::from_secs(2) && others > 5, "{took:?}, {others} others did not wait");
+    });
+    assert_eq!(offsets(&history(&node, "safe:1", "")), [1], "it is published, once");
+    let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &redis.port().to_string()]);
+    let _replica = replica.expect("a replica");
+    eventually(PATIENCE, "a replica has it", || post(&node, "publish", key, &event).0 == 200);
+    assert_eq!(offsets(&history(&node, "safe:1", "")), [1], "tried again, and still once");
+}
+
+#[test]
 fn a_bare_publish_into_a_history_is_counted_and_said_once() {
     let redis = RedisServer::start().expect("redis");
     let node = Node::builder(BINARY).redis(&redis.url()).config(CONFIG).start().expect("a node");

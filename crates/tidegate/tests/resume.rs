@@ -4,7 +4,7 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -324,4 +324,25 @@ async fn a_resume_inside_the_tail_costs_redis_nothing() {
         assert_eq!(offsets(&reply).len() as u64, 50 - n % 50);
     }
     assert_eq!(calls(&redis), before);
+}
+
+#[tokio::test]
+async fn while_redis_is_away_every_subscription_is_refused_within_2_s_however_many_there_are() {
+    let mut redis = RedisServer::start().expect("redis");
+    let node = Node::builder(BINARY).config(CONFIG).redis(&redis.url()).start().expect("a node");
+    ready(&node);
+    let mut client = Client::connect(&node).await;
+    redis.process().freeze();
+    let asked = Instant::now();
+    for channel in 0..100 {
+        let since = since("1763700000000000001", 1);
+        client.ask(json!({"type": "subscribe", "channel": format!("chat:{channel}"), "since": since})).await;
+    }
+    for _ in 0..100 {
+        let reply = client.frame().await;
+        assert_eq!((&reply["code"], &reply["retry"]), (&json!("unavailable"), &json!(true)), "{reply}");
+    }
+    let longest = asked.elapsed();
+    redis.process().thaw();
+    assert!(longest < Duration::from_secs(2), "the last after {longest:?}");
 }

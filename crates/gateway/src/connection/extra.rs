@@ -89,6 +89,13 @@ impl<B: ByteStream> Connection<B> {
         false
     }
 
+    /// The subscriptions whose turn has not come: it will not.
+    pub(crate) fn turn_away(&self) -> Vec<Parked> {
+        let mut out = self.out.lock();
+        let queue = out.extra.as_mut().map(|extra| std::mem::take(&mut extra.queue));
+        queue.unwrap_or_default().into()
+    }
+
     /// A subscription has arrived, or will not.
     pub(crate) fn entered(&self) {
         let mut out = self.out.lock();

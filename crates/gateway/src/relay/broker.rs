@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tidegate_broker::{
     Appended, Broker, BrokerError, Counters, Durable, EventQueue, History, HistoryError, HistoryRules,
-    HistorySettings, MemoryBroker, Query, Read, RedisBroker, RedisSettings, Shard,
+    HistorySettings, LogPace, MemoryBroker, Query, Read, RedisBroker, RedisSettings, Shard,
 };
 use tidegate_core::{ChannelName, Event, Position};
 use tidegate_metrics::{IntCounter, Metrics};
@@ -14,6 +14,8 @@ use tidegate_metrics::{IntCounter, Metrics};
 pub(crate) struct AnyBroker {
     which: Which,
     history: HistorySettings,
+    /// Of histories that refuse to be read.
+    unread: LogPace,
 }
 
 enum Which {
@@ -29,7 +31,11 @@ impl AnyBroker {
     /// # Panics
     /// Without a lane.
     pub(crate) fn memory(history: HistorySettings, lanes: Vec<Arc<EventQueue>>) -> Self {
-        Self { which: Which::Memory(MemoryBroker::with_history(lanes, history.clone())), history }
+        Self {
+            which: Which::Memory(MemoryBroker::with_history(lanes, history.clone())),
+            history,
+            unread: LogPace::default(),
+        }
     }
 
     /// Starts to reach Redis, for many nodes. Must be called inside a tokio runtime.
@@ -45,7 +51,7 @@ impl AnyBroker {
         lanes: Vec<Arc<EventQueue>>,
     ) -> Result<Self, BrokerError> {
         let broker = RedisBroker::with_history(redis, &history, lanes)?;
-        Ok(Self { which: Which::Redis(Box::new(broker)), history })
+        Ok(Self { which: Which::Redis(Box::new(broker)), history, unread: LogPace::default() })
     }
 
     /// What a channel remembers.
@@ -87,6 +93,18 @@ impl AnyBroker {
     /// Whether a namespace has rules of its own.
     pub(super) fn declares(&self, namespace: &str) -> bool {
         self.history.namespaces.contains_key(namespace)
+    }
+
+    /// A history was not read. What does not pass by itself is said once a minute.
+    pub(super) fn note_unread(&self, error: &HistoryError) {
+        match error {
+            HistoryError::Refused(_) | HistoryError::BadArgument(_) | HistoryError::NotReplicated(_) => {
+                if let Some(times) = self.unread.tick() {
+                    tracing::warn!(times, %error, "histories cannot be read; the newest reason is named");
+                }
+            }
+            _ => tracing::debug!(%error, "a history was not read"),
+        }
     }
 
     /// Whether anything is remembered in any channel.

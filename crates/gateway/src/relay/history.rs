@@ -40,11 +40,11 @@ async fn ask(
 ) -> Result<Past, Refusal> {
     let from = since.map_or(Since::Last(limit), Since::Position);
     let query = Query { channel: channel.clone(), since: from, count: limit };
-    let mut found = one(broker.read(vec![query.clone()]).await)?;
+    let mut found = one(broker, broker.read(vec![query.clone()]).await)?;
     if found.is_none() {
         // Nothing was ever published: even that has a name.
-        one(broker.begin(vec![channel.clone()]).await)?;
-        found = one(broker.read(vec![query]).await)?;
+        one(broker, broker.begin(vec![channel.clone()]).await)?;
+        found = one(broker, broker.read(vec![query]).await)?;
     }
     let read = found.ok_or_else(Refusal::unavailable)?;
     if since.is_some_and(|since| read.epoch < since.epoch) {
@@ -54,15 +54,10 @@ async fn ask(
     Ok(Past { top, recovered: since.map(|_| !read.lost), events: read.events })
 }
 
-fn one<T>(answers: Vec<Result<T, HistoryError>>) -> Result<T, Refusal> {
+fn one<T>(broker: &AnyBroker, answers: Vec<Result<T, HistoryError>>) -> Result<T, Refusal> {
     let answer = answers.into_iter().next().ok_or_else(Refusal::unavailable)?;
     answer.map_err(|error| {
-        tracing::debug!(%error, "cannot read a channel's history");
-        match error {
-            HistoryError::Refused(_) => {
-                Refusal::new(Reason::Internal, "the history refused it; the node's log says why")
-            }
-            _ => Refusal::unavailable(),
-        }
+        broker.note_unread(&error);
+        super::refusals::history_refusal(&error)
     })
 }

@@ -12,7 +12,7 @@ use tidegate_broker::{EventQueue, GapCause, News, Shard};
 use tidegate_core::hub::Seat;
 use tidegate_core::place::{Cause, Effect, Effects, Input, Now, Refused};
 use tidegate_core::session::Answer;
-use tidegate_core::{ChannelName, Event, Refusal};
+use tidegate_core::{ChannelName, Event, Reason, Refusal};
 use tokio::time::MissedTickBehavior;
 
 use super::broker::AnyBroker;
@@ -307,9 +307,17 @@ impl Lane {
 
     /// Its connection gives the seat back.
     fn refuse(&mut self, seat: Seat, refusal: Refusal) {
-        if let Some(newcomer) = self.keeper.settle(seat) {
-            newcomer.connection.answer(newcomer.ticket, Answer::Joined(Err(refusal)));
+        let Some(Newcomer { connection, ticket, .. }) = self.keeper.newcomer(seat).cloned() else { return };
+        if refusal.reason == Reason::Unavailable {
+            // Who waits behind it would wait as long again, one after the other: all hear it within 2 s.
+            for parked in connection.turn_away() {
+                if let Order::Subscribe(Newcomer { ticket, .. }) = parked.order {
+                    connection.answer(ticket, Answer::Joined(Err(refusal.clone())));
+                }
+            }
         }
+        self.keeper.settle(seat);
+        connection.answer(ticket, Answer::Joined(Err(refusal)));
     }
 
     fn observe(&self, groups: &Groups, taken: Instant) {

@@ -123,7 +123,7 @@ async fn read(reads: Reads, broker: &AnyBroker) {
             Some(Ok(None)) => Err(Failure::Missing),
             Some(Err(HistoryError::TryAgain(_))) => Err(Failure::TryAgain),
             Some(Err(error)) => {
-                tracing::debug!(channel = %whose.channel, %error, "cannot read a channel's history");
+                broker.note_unread(&error);
                 Err(Failure::Unavailable)
             }
             None => Err(Failure::Unavailable),
@@ -151,7 +151,7 @@ async fn begin(
     for (to, whose, id) in begins {
         let begun = answers.next();
         if let Some(Err(error)) = &begun {
-            tracing::debug!(channel = %whose.channel, %error, "a channel gets no epoch");
+            broker.note_unread(error);
         }
         to.push(Order::Begun(whose, id, matches!(begun, Some(Ok(())))));
     }
