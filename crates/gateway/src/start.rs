@@ -118,7 +118,8 @@ impl Gateway {
             Some(redis) => AnyBroker::redis(&redis, checked.history, queues.clone())?,
         };
         let lanes = LaneMetrics::new(&metrics);
-        let (relay, tasks) = Relay::start(Arc::clone(&hub), broker, queues, LINGER, clock.clone(), lanes);
+        let (relay, tasks) =
+            Relay::start(Arc::clone(&hub), broker, queues, LINGER, clock.clone(), lanes, settings.naive);
         // The kernel's answer counts as much as a pong: a stream of events has no other.
         let unheard = checked.pong;
         let greeting = Greeting { limits: checked.limits, ping: checked.ping };

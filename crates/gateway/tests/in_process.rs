@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tidegate_gateway::settings::{List, Settings, Span};
+use tidegate_gateway::settings::{HistorySection, List, NamespaceSettings, Settings, Span};
 use tidegate_gateway::{Addresses, Gateway};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -50,11 +50,15 @@ impl Node {
     }
 
     async fn publish(&self, channel: &str, json: &str) -> String {
-        let body = format!(r#"{{"channel":"{channel}","data":{json}}}"#);
+        self.post("/api/v1/publish", &format!(r#"{{"channel":"{channel}","data":{json}}}"#)).await
+    }
+
+    /// The answer to a POST on the admin port.
+    async fn post(&self, path: &str, body: &str) -> String {
         let mut socket = TcpStream::connect(self.addresses.admin).await.unwrap();
         let length = body.len();
         let request = format!(
-            "POST /api/v1/publish HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         socket.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
@@ -73,7 +77,7 @@ impl Node {
 async fn read_until(socket: &mut TcpStream, words: &str) -> String {
     let mut text = String::new();
     let reading = async {
-        let mut piece = [0; 1024];
+        let mut piece = [0; 64 << 10];
         while !text.contains(words) {
             let read = socket.read(&mut piece).await.unwrap();
             assert!(read > 0, "the end came before {words:?}: {text}");
@@ -173,4 +177,61 @@ async fn a_drain_does_not_wait_for_half_a_handshake() {
     node.get("/health/live").await; // the node has run since, and has accepted
     assert!(node.stop().await < Duration::from_secs(3));
     assert!(read_until(&mut silent, "\r\n\r\n").await.starts_with("HTTP/1.1 503"));
+}
+
+/// Law: an event stream that comes back is opened and told all that it missed, however many channels it has and
+/// however much that is: nothing that it is to be told waits for what waits for it.
+#[tokio::test]
+async fn a_stream_of_many_channels_comes_back_to_all_of_them() {
+    const CHANNELS: usize = 20;
+    const MISSED: usize = 600; // more than two pages
+    let node = Node::start(|settings| {
+        let history = Some(HistorySection::default());
+        settings.namespaces.insert("chat".into(), NamespaceSettings { history, ..Default::default() });
+    })
+    .await;
+    let mut epochs = Vec::new();
+    for channel in 0..CHANNELS {
+        let event = format!(r#"{{"channel":"chat:{channel}","data":1}}"#);
+        let answer =
+            node.post("/api/v1/batch", &format!(r#"{{"events":[{}]}}"#, vec![event; MISSED].join(","))).await;
+        let (_, epoch) = answer.split_once(r#""epoch":""#).unwrap_or_else(|| panic!("{answer}"));
+        epochs.push(epoch[..19].to_owned());
+    }
+    let channels: Vec<String> = (0..CHANNELS).map(|channel| format!("channel=chat:{channel}")).collect();
+    let since: Vec<String> = epochs.iter().map(|epoch| format!("{epoch}-0")).collect();
+    let mut socket = TcpStream::connect(node.addresses.public[0]).await.unwrap();
+    let request = format!(
+        "GET /sse?{} HTTP/1.1\r\nHost: a\r\nLast-Event-ID: {}\r\n\r\n",
+        channels.join("&"),
+        since.join(",")
+    );
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let end: Vec<String> = epochs.iter().map(|epoch| format!("{epoch}-{MISSED}")).collect();
+    let heard = read_until(&mut socket, &format!("\nid: {}\n\n", end.join(","))).await;
+    assert!(heard.starts_with("HTTP/1.1 200"), "{}", &heard[..heard.len().min(100)]);
+    for channel in 0..CHANNELS {
+        let of_it = format!(r#""channel":"chat:{channel}","#);
+        let offsets = heard.lines().filter(|line| line.contains(&of_it)).map(|line| {
+            let (_, rest) = line.split_once(r#""offset":"#).expect("an offset");
+            rest[..rest.find(',').unwrap()].parse::<usize>().unwrap()
+        });
+        assert!(offsets.eq(1..=MISSED), "chat:{channel}: each once, in order");
+    }
+    drop(socket);
+    node.stop().await;
+}
+
+/// Law: a position that died with its master is told to be lost, by whatever is asked; nobody comes back for ever.
+#[tokio::test]
+async fn a_history_that_is_sure_of_itself_says_so_to_positions_later_than_it() {
+    let node = Node::start(|settings| {
+        let history = Some(HistorySection::default());
+        settings.namespaces.insert("chat".into(), NamespaceSettings { history, ..Default::default() });
+    })
+    .await;
+    assert!(node.publish("chat:1", "1").await.starts_with("HTTP/1.1 200"));
+    let answer = node.get("/api/v1/channels/chat:1/history?since=9763700000000000001-5").await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""recovered":false"#), "{answer}");
+    node.stop().await;
 }

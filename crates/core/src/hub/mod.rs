@@ -102,14 +102,25 @@ impl<S: Clone> Hub<S> {
     }
 
     /// From now on the seat hears. `before` runs first, under the shard's lock: what it puts into
-    /// an outbox comes before the channel's first event.
+    /// an outbox comes before the channel's first event. Nothing happens to one that was muted.
     pub fn attach(&self, seat: Seat, before: impl FnOnce()) {
         let mut shard = self.lock(seat.channel);
-        before();
-        shard.attach(seat.channel.index, seat.slot);
+        if !shard.is_muted(seat.channel.index, seat.slot) {
+            before();
+            shard.attach(seat.channel.index, seat.slot);
+        }
     }
 
-    /// From now on the seat hears nothing, until it is given back: no batch, not even an open one.
+    /// Does `this` for a seat that is not attached yet, unless it was muted.
+    pub fn whisper(&self, seat: Seat, this: impl FnOnce()) {
+        let mut shard = self.lock(seat.channel);
+        if !shard.is_muted(seat.channel.index, seat.slot) {
+            this();
+        }
+    }
+
+    /// From now on the seat hears nothing, until it is given back: no batch, not even an open one, whoever still
+    /// wants to attach it.
     pub fn mute(&self, seat: Seat) {
         self.lock(seat.channel).mute(seat.channel.index, seat.slot);
     }

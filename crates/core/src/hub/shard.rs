@@ -10,6 +10,8 @@ use crate::ChannelName;
 
 /// A seat that was joined but not attached hears no batch.
 const DEAF: u64 = u64::MAX;
+/// Nor does one that is about to be given back, and it is not attached again.
+const MUTED: u64 = u64::MAX - 1;
 
 pub(super) struct Shard<S> {
     names: HashTable<u32>,
@@ -68,13 +70,17 @@ impl<S: Clone> Shard<S> {
         (slot, channel.live)
     }
 
+    pub(super) fn is_muted(&mut self, index: u32, slot: u32) -> bool {
+        self.channels[index as usize].seats.get_mut(slot).since == MUTED
+    }
+
     pub(super) fn attach(&mut self, index: u32, slot: u32) {
         let since = self.batches;
         self.channels[index as usize].seats.get_mut(slot).since = since;
     }
 
     pub(super) fn mute(&mut self, index: u32, slot: u32) {
-        self.channels[index as usize].seats.get_mut(slot).since = DEAF;
+        self.channels[index as usize].seats.get_mut(slot).since = MUTED;
     }
 
     pub(super) fn name(&self, index: u32) -> ChannelName {

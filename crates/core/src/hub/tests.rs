@@ -1,6 +1,6 @@
 //! The laws of the hub.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::*;
 
@@ -130,4 +130,24 @@ fn a_muted_seat_hears_nothing_not_even_the_rest_of_an_open_batch() {
     hub.deliver(&mut batch, 9, |seat, &who| told.push((seat, who)));
     assert_eq!(told, [(seats[0], 1), (seats[2], 3)]);
     assert_eq!(hub.name(seats[1].channel()), chat);
+}
+
+#[test]
+fn a_muted_seat_is_neither_attached_nor_told_anything_any_more() {
+    let hub = Hub::new(1);
+    let chat = name("chat:1");
+    let (seat, told) = (hub.join(&chat, 1).seat, Cell::new(0));
+    let tell = || told.set(told.get() + 1);
+    hub.whisper(seat, tell);
+    assert_eq!(told.get(), 1);
+    hub.mute(seat);
+    hub.whisper(seat, tell);
+    hub.attach(seat, tell); // its last page was on the way when it left
+    assert_eq!(told.get(), 1);
+    assert_eq!(heard(&hub, hub.open_batch(&chat)), [] as [u32; 0]);
+    assert_eq!(hub.leave(seat), Some(chat.clone()));
+    let next = hub.join(&chat, 2).seat;
+    assert_eq!(next, seat, "the seat is taken over");
+    hub.attach(next, || ());
+    assert_eq!(heard(&hub, hub.open_batch(&chat)), [2]);
 }

@@ -73,6 +73,8 @@ pub enum Input<S> {
     Top(Option<Position>),
     /// The channel is subscribed to, for the first time or again.
     Connected,
+    /// It cannot be subscribed to: whoever waits for that is refused.
+    Unheard,
     /// The channel is not heard at present. `Connected` follows.
     Down,
     /// Messages may be missing, or commands go to another server now.
@@ -87,6 +89,9 @@ pub enum Input<S> {
         seat: S,
         /// From where.
         since: Since,
+        /// It is answered where it stands, without events: all that it missed comes in pages. For who cannot
+        /// take a page yet, nor make room before all of its channels are answered.
+        brief: bool,
     },
     /// What was told to this subscription on its way to the place has left: it takes more.
     Room(S),

@@ -130,13 +130,14 @@ impl<S: Copy + PartialEq> Place<S> {
                 self.heard = true;
                 self.doubt(if self.at.is_none() { Cause::First } else { Cause::Connected }, turn);
             }
+            Input::Unheard => self.newcomers.refuse_all(Refused::Unavailable, turn.effects),
             Input::Down => {
                 self.heard = false;
                 self.stale(turn);
             }
             Input::Missed(cause) => self.doubt(cause, turn),
             Input::Confirmed => self.confirmed(turn),
-            Input::Subscribe { seat, since } => self.subscribe(seat, since, turn),
+            Input::Subscribe { seat, since, brief } => self.subscribe(seat, since, brief, turn),
             Input::Room(seat) => self.room(seat, turn),
             Input::Unsubscribe(seat) => {
                 self.sent.detach(seat);

@@ -21,6 +21,7 @@ pub(super) struct Lists<S> {
 pub(super) struct Read<S> {
     pub(super) since: Since,
     pub(super) state: Asked,
+    pub(super) count: usize,
     /// The topology has named the server as master.
     pub(super) trusted: bool,
     pub(super) failed: u32,
@@ -41,6 +42,11 @@ pub(super) struct Newcomer<S> {
     pub(super) until_ms: Option<u64>,
     /// The server was older than its position.
     pub(super) behind: bool,
+    /// It is answered without events.
+    pub(super) brief: bool,
+    /// So many events are read for it at most: where events are large, few fill a page, and what is read beyond
+    /// is read again.
+    pub(super) count: usize,
 }
 
 impl<S> Default for Newcomers<S> {

@@ -13,9 +13,10 @@ use super::{
 use crate::{Event, Position};
 
 impl<S: Copy + PartialEq> Place<S> {
-    pub(super) fn subscribe(&mut self, seat: S, since: Since, turn: &mut Turn<'_, S>) {
+    pub(super) fn subscribe(&mut self, seat: S, since: Since, brief: bool, turn: &mut Turn<'_, S>) {
         let until_ms = Some(turn.now.ms + turn.bounds.patience_ms);
-        self.serve(Newcomer { seat, since, until_ms, behind: false }, false, turn);
+        let count = turn.bounds.page_events;
+        self.serve(Newcomer { seat, since, until_ms, behind: false, brief, count }, false, turn);
         // A cold place whose first subscribers were refused does not read by itself.
         if self.at.is_none() && self.repair.is_none() && self.heard {
             self.begin_repair(Cause::First, turn);
@@ -56,7 +57,7 @@ impl<S: Copy + PartialEq> Place<S> {
                 self.reads = self.reads.wrapping_add(1);
                 let id = ReadId(self.reads);
                 read.state = Asked::InFlight(id);
-                turn.effects.push(Effect::Read { id, since: read.since, count: turn.bounds.page_events });
+                turn.effects.push(Effect::Read { id, since: read.since, count: read.count });
             }
         }
     }
@@ -75,7 +76,10 @@ impl<S: Copy + PartialEq> Place<S> {
         };
         let here = from.filter(|_| self.rules.hold(Rule::OnePlacePerChannel) || newcomer.since == Since::Now);
         if let Some(from) = here
-            && let Some(events) = self.between(from, place.offset)
+            && let Some(events) = match newcomer.brief && from < place.offset {
+                true => Some(Vec::new()), // what lies between is read when it takes it, and told then if it is lost
+                false => self.between(from, place.offset),
+            }
         {
             let found = Found { start: at(place.epoch, from), lost: false, word: None, events };
             return self.welcome(newcomer, found, turn);
@@ -94,14 +98,14 @@ impl<S: Copy + PartialEq> Place<S> {
     /// One read for all who ask from there. Whenever it is answered, it fits the place or is done again.
     fn read_for(&mut self, newcomer: Newcomer<S>, trusted: bool, turn: &mut Turn<'_, S>) {
         let id = self.read_id();
-        let since = newcomer.since;
+        let Newcomer { since, count, .. } = newcomer;
         let reads = &mut self.newcomers.lists().reads;
         if let Some(read) = reads.iter_mut().find(|read| read.since == since && read.trusted == trusted) {
             return read.guests.push(newcomer);
         }
         let guests = vec![newcomer];
-        reads.push(Read { since, state: Asked::InFlight(id), trusted, failed: 0, guests });
-        turn.effects.push(Effect::Read { id, since, count: turn.bounds.page_events });
+        reads.push(Read { since, state: Asked::InFlight(id), count, trusted, failed: 0, guests });
+        turn.effects.push(Effect::Read { id, since, count });
     }
 
     /// A read for newcomers is answered.
@@ -190,7 +194,15 @@ impl<S: Copy + PartialEq> Place<S> {
         let Found { start, lost, word, mut events } = found;
         let Some(place) = self.at else { return };
         let seat = newcomer.seat;
-        events.truncate(page(&events, turn.bounds));
+        if newcomer.brief {
+            events.clear();
+        }
+        let fits = page(&events, turn.bounds);
+        let count = match fits < events.len() {
+            true => fits.saturating_mul(2).min(turn.bounds.page_events), // they may be smaller again
+            false => turn.bounds.page_events,
+        };
+        events.truncate(fits);
         let reached = start.offset + events.len() as u64;
         let attach = reached >= place.offset || !self.rules.hold(Rule::OnePlacePerChannel);
         let own = at(start.epoch, reached);
@@ -203,7 +215,8 @@ impl<S: Copy + PartialEq> Place<S> {
         if attach {
             self.sent.attach(seat, reached);
         } else {
-            let next = Newcomer { seat, since: Since::At(own), until_ms: None, behind: false };
+            let next =
+                Newcomer { seat, since: Since::At(own), until_ms: None, behind: false, brief: false, count };
             self.newcomers.lists().pausing.push(next);
         }
     }

@@ -10,8 +10,8 @@ use super::writing::State;
 use super::{ByteStream, Connection};
 use crate::relay::Parked;
 
-/// Subscriptions of one connection on their way to channels with history at once; fewer where the outbox is
-/// small. Others wait for their turn.
+/// Subscriptions of one connection that may be told a page at any time; fewer where the outbox is small. Others
+/// wait for their turn. Who waits for room has none.
 const ENTERING: usize = 8;
 /// Bytes of the outbox for each of them: twice what a page holds.
 const ROOM_TO_ENTER: usize = 128 << 10;
@@ -75,7 +75,7 @@ impl<B: ByteStream> Connection<B> {
     /// Whether one more subscription may be on its way to a channel with history. Each may be answered with a
     /// page at any time, and all of these must fit; else `order` comes back when another has arrived.
     pub(crate) fn enter(&self, order: impl FnOnce() -> Parked) -> bool {
-        let most = (self.shared.outbox.bytes / ROOM_TO_ENTER).clamp(1, ENTERING);
+        let most = self.turns();
         let mut out = self.out.lock();
         if !matches!(out.state, State::Open | State::Held) {
             return false; // its seats are given back soon
@@ -89,24 +89,39 @@ impl<B: ByteStream> Connection<B> {
         false
     }
 
-    /// The subscriptions whose turn has not come: it will not.
-    pub(crate) fn turn_away(&self) -> Vec<Parked> {
+    /// The orders whose turn has not come, save those to keep: it will not.
+    pub(crate) fn turn_away(&self, keep: impl Fn(&Parked) -> bool) -> Vec<Parked> {
         let mut out = self.out.lock();
-        let queue = out.extra.as_mut().map(|extra| std::mem::take(&mut extra.queue));
-        queue.unwrap_or_default().into()
+        let Some(extra) = &mut out.extra else { return Vec::new() };
+        let (kept, others) = std::mem::take(&mut extra.queue).into_iter().partition(keep);
+        extra.queue = kept;
+        others.into()
     }
 
-    /// A subscription has arrived, or will not.
+    /// A subscription has arrived, or will not, or waits for room again.
     pub(crate) fn entered(&self) {
+        if let Some(extra) = &mut self.out.lock().extra {
+            extra.entering = extra.entering.saturating_sub(1);
+        }
+        self.next_turn();
+    }
+
+    /// Whoever is next may go on, if a turn is free.
+    pub(crate) fn next_turn(&self) {
         let mut out = self.out.lock();
         let Some(extra) = &mut out.extra else { return };
-        extra.entering = extra.entering.saturating_sub(1);
-        if let Some(next) = extra.queue.pop_front() {
+        if extra.entering < self.turns()
+            && let Some(next) = extra.queue.pop_front()
+        {
             next.go();
         }
         if extra.is_idle() {
             out.extra = None;
         }
+    }
+
+    fn turns(&self) -> usize {
+        (self.shared.outbox.bytes / ROOM_TO_ENTER).clamp(1, ENTERING)
     }
 }
 

@@ -102,6 +102,31 @@ impl<B: ByteStream> Connection<B> {
         self.stage_entry(&mut out, Entry { bytes, channel: Some(channel), events: slice.events })
     }
 
+    /// Stages what stands together, as few entries: those of a whole page must not fill an outbox by their number.
+    pub(crate) fn stage_page(&self, slices: &[Slice], channel: ChannelKey) {
+        let mut out = self.out.lock();
+        if let Some(extra) = &mut out.extra
+            && slices.iter().any(|slice| slice.listed.is_some())
+        {
+            let (mut bytes, mut events) = (Vec::new(), 0);
+            for slice in slices {
+                bytes.extend_from_slice(&slice.bytes);
+                events += slice.events;
+                if let Some(position) = slice.listed {
+                    extra.list.end(&mut bytes, channel, position);
+                }
+            }
+            self.stage_entry(&mut out, Entry { bytes: bytes.into(), channel: Some(channel), events });
+            return;
+        }
+        for Slice { bytes, events, .. } in slices {
+            self.stage_entry(
+                &mut out,
+                Entry { bytes: bytes.clone(), channel: Some(channel), events: *events },
+            );
+        }
+    }
+
     fn stage_entry(&self, out: &mut Out, entry: Entry) -> Staged {
         if !matches!(out.state, State::Open | State::Held) {
             return Staged::Refused;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use tidegate_core::hub::{ChannelKey, Seat};
 use tidegate_core::place::{Each, GapReason, Word};
 use tidegate_core::session::Answer;
@@ -105,19 +106,17 @@ impl Delivery {
             events.iter().filter(new).cloned().collect::<Vec<Event>>()
         };
         let for_others = beyond(above.others);
-        let own: Vec<(Seat, Vec<Event>)> =
-            above.but.iter().map(|(seat, offset)| (*seat, beyond(*offset))).collect();
+        // After a failover these may be all who came back, if only for a moment.
+        let own: HashMap<Seat, u64> = above.but.iter().copied().collect();
         let mut others = Encoded::new(channel, &for_others);
         let mut tally = Tally::default();
-        self.each(channel, |connection, seat, key, dirty| {
-            // Few differ, and only for a moment after a failover.
-            match own.iter().find(|(other, _)| *other == seat) {
-                Some((_, own)) => {
-                    let mut encoded = Encoded::new(channel, own);
-                    stage(connection, key, &mut encoded, &mut tally, dirty);
-                }
-                None => stage(connection, key, &mut others, &mut tally, dirty),
+        self.each(channel, |connection, seat, key, dirty| match own.get(&seat) {
+            Some(offset) => {
+                let own = beyond(*offset);
+                let mut encoded = Encoded::new(channel, &own);
+                stage(connection, key, &mut encoded, &mut tally, dirty);
             }
+            None => stage(connection, key, &mut others, &mut tally, dirty),
         })
         .await;
         tally.report(&self.metrics);
@@ -126,8 +125,9 @@ impl Delivery {
     /// Tells each its word.
     pub(super) async fn tell(&mut self, channel: &ChannelName, words: &Each<Seat, Option<Word>>) {
         let mut others = Words::new(channel);
+        let but: HashMap<Seat, Option<Word>> = words.but.iter().copied().collect();
         self.each(channel, |connection, seat, key, dirty| {
-            let Some(word) = words.of(&seat) else { return };
+            let Some(word) = but.get(&seat).unwrap_or(&words.others) else { return };
             if let Some(word) = others.get(connection.format(), *word)
                 && connection.stage(word, key) == Staged::First
             {
@@ -188,13 +188,15 @@ impl Delivery {
             if welcome.reply.is_none() || id.is_none() {
                 let mut encoded = Encoded::new(channel, welcome.events);
                 let mut tally = Tally::default();
-                stage(connection, key, &mut encoded, &mut tally, &mut Vec::new());
+                let slices = encoded.get(format);
+                connection.stage_page(slices, key);
+                slices.iter().for_each(|slice| tally.add(format, slice.events, slice.bytes.len()));
                 tally.report(&self.metrics);
             }
         };
         let act = || match welcome.attach {
             true => self.hub.attach(*seat, stage),
-            false => stage(),
+            false => self.hub.whisper(*seat, stage),
         };
         match welcome.reply {
             Some(_) => connection.answer_behind(*ticket, Answer::Attached(*seat), act),

@@ -47,11 +47,13 @@ async fn ask(
         found = one(broker, broker.read(vec![query]).await)?;
     }
     let read = found.ok_or_else(Refusal::unavailable)?;
-    if since.is_some_and(|since| read.epoch < since.epoch) {
+    let older = since.is_some_and(|since| read.epoch < since.epoch);
+    // Where the topology stands by this server, what is later than it is gone: who asks would come back for ever.
+    if older && !broker.confirm(&channel).await {
         return Err(super::behind(&channel));
     }
     let top = Position { epoch: read.epoch, offset: read.offset };
-    Ok(Past { top, recovered: since.map(|_| !read.lost), events: read.events })
+    Ok(Past { top, recovered: since.map(|_| !read.lost && !older), events: read.events })
 }
 
 fn one<T>(broker: &AnyBroker, answers: Vec<Result<T, HistoryError>>) -> Result<T, Refusal> {

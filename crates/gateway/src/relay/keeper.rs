@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
 use tidegate_core::hub::Seat;
@@ -25,7 +26,7 @@ const ON_ITS_WAY_MS: u64 = 250;
 const TOPS: usize = 256;
 /// How often a lane with places looks at its clock.
 pub(super) const PULSE_MS: u64 = 20;
-/// A place renews the life of its channel's position this often.
+/// A place renews the life of its channel's position this often, or more often where that is short.
 const RENEW_MS: u64 = 24 * 60 * 60 * 1000;
 /// How long the node may say that it is not ready because places of a shard that came back read. What takes
 /// longer (a slot on the move) concerns few channels.
@@ -42,6 +43,7 @@ pub(super) struct Kept {
     /// It was told that its shard is not heard.
     down: bool,
     renew_ms: u64,
+    renew_every_ms: u64,
 }
 
 /// A lane's places.
@@ -127,17 +129,25 @@ impl Keeper {
         self.places.get(&whose.channel).is_some_and(|kept| kept.life == whose.life)
     }
 
-    /// Takes a subscriber in. True: the broker is to be asked for the channel.
-    pub(super) fn welcome(&mut self, newcomer: Newcomer, now_ms: u64) -> bool {
+    /// Takes a subscriber in. True: the broker is to be asked for the channel, whose position lives for so long.
+    pub(super) fn welcome(&mut self, newcomer: Newcomer, position_ttl: Duration, now_ms: u64) -> bool {
         let channel = newcomer.channel.clone();
         self.newcomers.insert(newcomer.seat, newcomer);
         if !self.places.contains_key(&channel) {
             self.lives = self.lives.wrapping_add(1);
             let life = self.lives;
             self.checks.push_back((now_ms + CHECK_MS, Whose { channel: channel.clone(), life }));
-            let renew_ms = now_ms + RENEW_MS;
-            let kept =
-                Kept { place: Place::new(), life, wanted: false, subscribed: false, down: false, renew_ms };
+            let renew_every_ms = renew_every_ms(position_ttl);
+            let renew_ms = now_ms + renew_every_ms;
+            let kept = Kept {
+                place: Place::new(),
+                life,
+                wanted: false,
+                subscribed: false,
+                down: false,
+                renew_ms,
+                renew_every_ms,
+            };
             self.places.insert(channel.clone(), kept);
         }
         let kept = self.places.get_mut(&channel).filter(|kept| !kept.wanted);
@@ -152,14 +162,18 @@ impl Keeper {
     /// A subscriber is attached, refused or gone.
     pub(super) fn settle(&mut self, seat: Seat) -> Option<Newcomer> {
         let newcomer = self.newcomers.remove(&seat)?;
-        newcomer.connection.entered();
+        if newcomer.in_turn {
+            newcomer.connection.entered();
+        }
         Some(newcomer)
     }
 
-    /// Those of a channel that are not attached yet.
-    pub(super) fn newcomers_of(&self, channel: &ChannelName) -> Vec<Seat> {
-        let here = |newcomer: &&Newcomer| newcomer.channel == *channel;
-        self.newcomers.values().filter(here).map(|newcomer| newcomer.seat).collect()
+    /// A subscriber takes its turn, or waits for room and lets others go on meanwhile.
+    pub(super) fn turn(&mut self, seat: Seat, in_turn: bool) {
+        let Some(newcomer) = self.newcomers.get_mut(&seat) else { return };
+        if std::mem::replace(&mut newcomer.in_turn, in_turn) && !in_turn {
+            newcomer.connection.entered();
+        }
     }
 
     /// The broker has confirmed the channel, or refused it: then it is asked again for the next subscriber.
@@ -195,7 +209,8 @@ impl Keeper {
         let before = kept.place.tail_bytes();
         kept.place.step(input, now, &self.bounds, &mut effects);
         self.tail_bytes = self.tail_bytes + kept.place.tail_bytes() - before;
-        if kept.place.deadline_ms().is_some() && !self.restless.contains(channel) {
+        // In this order: a place with thousands of newcomers has to look at them all to know.
+        if !self.restless.contains(channel) && kept.place.deadline_ms().is_some() {
             self.restless.insert(channel.clone());
         }
         for effect in &effects {
@@ -309,7 +324,7 @@ impl Keeper {
                 kept.place.drop_tail();
             }
             if now_ms >= kept.renew_ms {
-                kept.renew_ms = now_ms + RENEW_MS;
+                kept.renew_ms = now_ms + kept.renew_every_ms;
                 renew.push(whose.channel.clone());
             }
             if kept.subscribed
@@ -324,6 +339,12 @@ impl Keeper {
     }
 }
 
+/// Often enough that a position outlives its subscribers: one that ended would be told to all of them as lost.
+fn renew_every_ms(position_ttl: Duration) -> u64 {
+    let third = u64::try_from(position_ttl.as_millis() / 3).unwrap_or(u64::MAX);
+    third.min(RENEW_MS)
+}
+
 /// How a cause is spelled in logs and metrics.
 pub(super) fn spell(cause: Cause) -> &'static str {
     match cause {
@@ -335,5 +356,17 @@ pub(super) fn spell(cause: Cause) -> &'static str {
         Cause::Overflowed => "overflowed",
         Cause::Check => "check",
         Cause::Subscriber => "subscriber",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_renewed_before_it_ends_and_once_a_day_at_least() {
+        let hour = Duration::from_secs(60 * 60);
+        assert_eq!(renew_every_ms(30 * 24 * hour), RENEW_MS);
+        assert_eq!(renew_every_ms(hour), 20 * 60 * 1000);
     }
 }

@@ -4,7 +4,7 @@
 //! together leave in one write, and a single event leaves at once. A channel with history has a place
 //! here, and everything that concerns it passes through this task: so nothing overtakes anything.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,9 +23,14 @@ use super::order::{Newcomer, Order, Parked};
 use super::reader::{Question, Questions, What};
 use super::routes::Routes;
 use crate::clock::Clock;
+use crate::connection::Peer;
+use crate::wire::Format;
 
 /// News taken at once.
 const BATCH: usize = 512;
+/// Orders obeyed in one turn; then news has its own. One that attaches a subscriber writes a page to it, so thousands
+/// that come back at once would hold up for long what others are to hear.
+const ORDERS: usize = 32;
 
 /// One lane.
 pub(super) struct Lane {
@@ -37,6 +42,8 @@ pub(super) struct Lane {
     pub(super) clock: Clock,
     pub(super) delivery: Delivery,
     pub(super) keeper: Keeper,
+    /// Whether places repair what is missing. Always, but in a control of the tests.
+    pub(super) repairs: bool,
 }
 
 /// Events of one batch, by channel.
@@ -46,14 +53,16 @@ impl Lane {
     /// Runs until it is dropped.
     pub(super) async fn run(mut self) {
         let (queue, orders) = (Arc::clone(&self.queue), Arc::clone(&self.orders));
-        let (mut news, mut ordered) = (Vec::with_capacity(BATCH), Vec::new());
+        let (mut news, mut arrived) = (Vec::with_capacity(BATCH), Vec::new());
+        let mut ordered = VecDeque::new();
         let mut pulse = tokio::time::interval(Duration::from_millis(PULSE_MS));
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = queue.take(BATCH, &mut news) => self.hear(&mut news).await,
-                () = orders.take(&mut ordered) => {
-                    for order in ordered.drain(..) {
+                () = orders.take(&mut arrived), if ordered.is_empty() => ordered.extend(arrived.drain(..)),
+                () = std::future::ready(()), if !ordered.is_empty() => {
+                    for order in ordered.drain(..ordered.len().min(ORDERS)) {
                         self.obey(order).await;
                     }
                 }
@@ -70,13 +79,16 @@ impl Lane {
         let taken = Instant::now();
         let (groups, rest) = self.group(news.drain(..));
         for (channel, events) in &groups {
-            match self.keeper.has(channel) {
+            match self.repairs && self.keeper.has(channel) {
                 true => self.follow(channel, events).await,
                 false => self.delivery.deliver(channel, events).await,
             }
         }
         self.delivery.flush();
         for news in rest {
+            if !self.repairs {
+                continue;
+            }
             match news {
                 News::Gap(channel, why) => {
                     // Without a position there is nothing to repair from. What the queue dropped it has
@@ -167,15 +179,18 @@ impl Lane {
                     self.routes.linger(channel);
                 }
             }
-            Order::Room(channel, seat) => self.room(channel, seat).await,
+            Order::Room(channel, seat, connection) => self.room(channel, seat, connection).await,
             Order::Heard(channel, Ok(())) => {
                 self.keeper.heard(&channel, true);
                 self.step(&channel, Input::Connected).await;
             }
             Order::Heard(channel, Err(refusal)) => {
                 self.keeper.heard(&channel, false);
-                for seat in self.keeper.newcomers_of(&channel) {
-                    self.refuse(seat, refusal.clone());
+                let now = Now { ms: self.clock.ms(), dice: rand::random() };
+                for effect in self.keeper.step(&channel, Input::Unheard, now) {
+                    if let Effect::Refused(seat, _) = effect {
+                        self.refuse(seat, refusal.clone());
+                    }
                 }
             }
             Order::Retire(channel) => {
@@ -203,8 +218,10 @@ impl Lane {
         }
     }
 
-    async fn subscribe(&mut self, newcomer: Newcomer) {
+    async fn subscribe(&mut self, mut newcomer: Newcomer) {
         let Newcomer { seat, since, .. } = newcomer;
+        // Nothing leaves before the last of its channels is answered: pages of many would not fit.
+        let brief = newcomer.id.is_none() && newcomer.connection.format() != Format::SseOne;
         let channel = newcomer.channel.clone();
         if !newcomer.connection.is_roomy() {
             // What it missed comes in pages: those of many channels must not add up to an overflow.
@@ -216,20 +233,32 @@ impl Lane {
         if !newcomer.connection.enter(again) {
             return;
         }
-        if self.keeper.welcome(newcomer, self.clock.ms()) {
+        newcomer.in_turn = true;
+        let position_ttl = self.broker.rules_of(&channel).position_ttl;
+        if self.keeper.welcome(newcomer, position_ttl, self.clock.ms()) {
             self.routes.want(channel.clone());
         }
-        self.step(&channel, Input::Subscribe { seat, since }).await;
+        self.step(&channel, Input::Subscribe { seat, since, brief }).await;
     }
 
     /// A subscriber on its way takes more, unless another of its channels has filled the outbox meanwhile.
-    async fn room(&mut self, channel: ChannelName, seat: Seat) {
-        let Some(newcomer) = self.keeper.newcomer(seat) else { return };
-        if newcomer.connection.is_roomy() {
-            return self.step(&channel, Input::Room(seat)).await;
+    async fn room(&mut self, channel: ChannelName, seat: Seat, connection: Arc<Peer>) {
+        let Some(newcomer) = self.keeper.newcomer(seat).filter(|of| Arc::ptr_eq(&of.connection, &connection))
+        else {
+            return connection.next_turn(); // it has left meanwhile: it was not its turn
+        };
+        let in_turn = newcomer.in_turn;
+        let again = || Parked {
+            to: Arc::clone(&self.orders),
+            order: Order::Room(channel.clone(), seat, Arc::clone(&connection)),
+        };
+        if !connection.is_roomy() {
+            return connection.park(again());
         }
-        let parked = Parked { to: Arc::clone(&self.orders), order: Order::Room(channel, seat) };
-        newcomer.connection.park(parked);
+        if in_turn || connection.enter(again) {
+            self.keeper.turn(seat, true);
+            self.step(&channel, Input::Room(seat)).await;
+        }
     }
 
     /// What the clock brings.
@@ -237,6 +266,9 @@ impl Lane {
         let due = self.keeper.pulse(self.clock.ms());
         for channel in due.ticks {
             self.step(&channel, Input::Tick).await;
+        }
+        if !self.repairs {
+            return;
         }
         for (whose, top) in due.missing {
             self.step(&whose.channel, Input::Top(Some(top))).await;
@@ -300,8 +332,12 @@ impl Lane {
         if welcome.attach {
             self.keeper.settle(seat);
         } else {
-            let order = Order::Room(newcomer.channel.clone(), seat);
-            newcomer.connection.park(Parked { to: Arc::clone(&self.orders), order });
+            let connection = Arc::clone(&newcomer.connection);
+            let order = Order::Room(newcomer.channel.clone(), seat, Arc::clone(&connection));
+            // While it waits for room others have its turn: a stream is opened when all of its channels are
+            // answered, and nothing leaves before.
+            self.keeper.turn(seat, false);
+            connection.park(Parked { to: Arc::clone(&self.orders), order });
         }
     }
 
@@ -310,7 +346,8 @@ impl Lane {
         let Some(Newcomer { connection, ticket, .. }) = self.keeper.newcomer(seat).cloned() else { return };
         if refusal.reason == Reason::Unavailable {
             // Who waits behind it would wait as long again, one after the other: all hear it within 2 s.
-            for parked in connection.turn_away() {
+            let answered = |parked: &Parked| matches!(parked.order, Order::Room(..));
+            for parked in connection.turn_away(answered) {
                 if let Order::Subscribe(Newcomer { ticket, .. }) = parked.order {
                     connection.answer(ticket, Answer::Joined(Err(refusal.clone())));
                 }

@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::connection::Peer;
+use crate::settings::Naive;
 pub(crate) use broker::AnyBroker;
 use delivery::Delivery;
 pub(crate) use delivery::LaneMetrics;
@@ -89,6 +90,7 @@ impl Relay {
         linger: Duration,
         clock: Clock,
         metrics: LaneMetrics,
+        naive: Naive,
     ) -> (Self, RelayTasks) {
         let broker = Arc::new(broker);
         let stop = CancellationToken::new();
@@ -109,6 +111,7 @@ impl Relay {
                 clock: clock.clone(),
                 delivery: Delivery::new(Arc::clone(&hub), metrics.clone()),
                 keeper: Keeper::new(TAIL_BYTES / lanes, Arc::clone(unready), repairs),
+                repairs: !naive.no_repair,
             };
             let stop = stop.clone();
             tasks.spawn(async move { stop.run_until_cancelled(lane.run()).await.unwrap_or_default() });
@@ -152,7 +155,8 @@ impl Relay {
         let joined = self.hub.join(channel, Arc::clone(connection));
         if self.broker.has_history(channel) {
             let (channel, connection) = (channel.clone(), Arc::clone(connection));
-            let newcomer = Newcomer { channel, seat: joined.seat, connection, ticket, id, since };
+            let newcomer =
+                Newcomer { channel, seat: joined.seat, connection, ticket, id, since, in_turn: false };
             self.orders.push(&newcomer.channel.clone(), Order::Subscribe(newcomer));
             return Ok(Joined { live: false, ..joined });
         }

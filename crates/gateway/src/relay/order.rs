@@ -27,6 +27,8 @@ pub(crate) struct Newcomer {
     /// For the reply; none: a bare session, which is told the events alone.
     pub(crate) id: Option<RequestId>,
     pub(crate) since: Since,
+    /// Whether it holds one of the turns of its connection: a page may be told to it at any time.
+    pub(crate) in_turn: bool,
 }
 
 /// The top of a channel, as the periodic look found it.
@@ -44,7 +46,7 @@ pub(crate) enum Order {
     /// The seat was muted, and is to be given back.
     Leave(ChannelName, Seat),
     /// What was told to this subscriber on its way to the place has left its outbox.
-    Room(ChannelName, Seat),
+    Room(ChannelName, Seat, Arc<Peer>),
     /// The broker's answer to subscribing.
     Heard(ChannelName, Result<(), Refusal>),
     /// Nobody has subscribed for a while.

@@ -56,6 +56,8 @@ pub struct Settings {
 pub struct Naive {
     /// Nobody asks whether a feed that answers still hears.
     pub no_canary: bool,
+    /// What is heard is passed on, and nobody asks what was not.
+    pub no_repair: bool,
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ impl Script {
     }
 
     pub(super) fn subscribe(&mut self, seat: u8, since: Since) -> Effects<u8> {
-        self.step(Input::Subscribe { seat, since })
+        self.step(Input::Subscribe { seat, since, brief: false })
     }
 
     pub(super) fn later(&mut self, ms: u64) -> Effects<u8> {

@@ -1,6 +1,7 @@
 //! Who comes and goes, as transcripts named for the law.
 
 use super::script::*;
+use crate::Payload;
 use crate::place::*;
 
 fn subscribed(seat: u8, position: Position, recovered: Option<bool>, events: Vec<Event>) -> Effect<u8> {
@@ -325,4 +326,65 @@ fn even_subscriptions_own_nothing() {
     assert!(script.place.newcomers.is_empty());
     let bytes = size_of::<Place<crate::hub::Seat>>();
     assert!(bytes <= 192, "{bytes} bytes a channel");
+}
+
+#[test]
+fn who_is_answered_briefly_is_told_in_pages_what_it_missed() {
+    let mut script = with_tail();
+    let brief = |seat, since| Input::Subscribe { seat, since, brief: true };
+    let waits = |position, recovered| Effect::Subscribed {
+        seat: 1,
+        at: position,
+        recovered,
+        events: vec![],
+        attach: false,
+    };
+    // In the tail.
+    assert_eq!(script.step(brief(1, Since::At(at(A, 7)))), [waits(at(A, 7), Some(true))]);
+    let page = |word, events| Effect::Page { seat: 1, word, events, attach: true };
+    assert_eq!(script.step(Input::Room(1)), [page(None, events(A, 8..=9))]);
+    script.step(Input::Unsubscribe(1));
+    // Before the tail: nothing is read before there is room for it, and what is lost is told then.
+    assert_eq!(script.step(brief(1, Since::At(at(A, 2)))), [waits(at(A, 2), Some(true))]);
+    assert_eq!(script.asked(), []);
+    script.step(Input::Room(1));
+    assert_eq!(script.asked(), [Since::At(at(A, 2))]);
+    let lost = Answer { lost: true, end: None, events: events(A, 6..=9), ..answer(A, 5, 9) };
+    let gap = Word::Gap(at(A, 5), GapReason::Lost);
+    assert_eq!(script.answer(lost), [page(Some(gap), events(A, 6..=9))]);
+    script.step(Input::Unsubscribe(1));
+    // Nothing missed.
+    assert_eq!(script.step(brief(1, Since::At(at(A, 9)))), [subscribed(1, at(A, 9), Some(true), vec![])]);
+}
+
+#[test]
+fn where_the_channel_cannot_be_heard_all_who_wait_are_refused_and_forgotten() {
+    let mut script = Script::cold();
+    script.subscribe(1, Since::Now);
+    script.subscribe(2, Since::At(at(A, 3)));
+    let unavailable = |seat| No(seat, Refused::Unavailable);
+    assert_eq!(script.step(Input::Unheard), [unavailable(1), unavailable(2)]);
+    assert_eq!((script.place.deadline_ms(), script.step(Input::Unheard)), (None, vec![]));
+}
+
+#[test]
+fn where_few_events_fill_a_page_few_are_read_for_the_next() {
+    let mut script = Script::even(90);
+    let large = |offset| Event { payload: Payload::new(vec![b'x'; 20 << 10].into()), ..event(A, offset) };
+    script.subscribe(1, Since::At(at(A, 10)));
+    let answer = |start: u64, count: u64| {
+        let events = (start + 1..=start + count).map(large).collect();
+        Answer { events, ..answer(A, start, 90) }
+    };
+    script.answer(answer(10, 50));
+    let count = |script: &mut Script| {
+        let mut effects = Effects::new();
+        script.place.step(Input::Room(1), Now { ms: script.ms, dice: 7 }, &script.bounds, &mut effects);
+        let [Effect::Read { id, since, count }] = effects[..] else { panic!("{effects:?}") };
+        script.reads.push((id, since));
+        count
+    };
+    assert_eq!(count(&mut script), 6, "three fill a page");
+    script.answer(answer(13, 6));
+    assert_eq!(count(&mut script), 6);
 }
