@@ -26,9 +26,15 @@ fn redis(arguments: &[&str]) -> RedisServer {
 fn pair() -> (RedisServer, RedisServer) {
     let master = redis(&[]);
     let replica = redis(&["--replicaof", "127.0.0.1", &master.port().to_string()]);
+    // Its link is up before the master streams to it: that can take another second.
+    master.cli(&["SET", "step", "yes"]).expect("redis-cli");
     eventually(Duration::from_secs(30), "the replica is in step", || {
-        replica.cli(&["INFO", "replication"]).expect("redis-cli").contains("master_link_status:up")
+        let told = |arguments: &[&str]| replica.cli(arguments).expect("redis-cli");
+        told(&["INFO", "replication"]).contains("master_link_status:up")
+            && told(&["GET", "step"]).trim() == "yes"
     });
+    let seen = || master.cli(&["INFO", "replication"]).expect("redis-cli").contains("state=online");
+    eventually(Duration::from_secs(30), "the master has seen that", seen);
     (master, replica)
 }
 
