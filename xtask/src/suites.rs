@@ -34,6 +34,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("replicated", &[Redis]),
     ("resume", &[Redis]),
     ("rust_client", &[]),
+    ("rust_client_faults", &[Redis, Nginx]),
     ("serve", &[]),
     ("server", &[]),
     ("sizes", &[]),

@@ -51,6 +51,8 @@ pub enum Habit {
 pub enum Order {
     /// To drop its connection without a word, and to come back.
     Drop,
+    /// The same, and to come back so much later.
+    StayAway(Duration),
     /// To unsubscribe from the channel with this place among its own. Only at the native door.
     Leave(usize),
     /// To subscribe again, from where it stood.

@@ -132,8 +132,11 @@ impl Talk<'_> {
                 },
                 Some(order) = orders.recv() => match self.obey(order) {
                     Some(text) => text,
-                    None if order == Order::Drop => return End::Gone(None),
-                    None => continue,
+                    None => match order {
+                        Order::Drop => return End::Gone(None),
+                        Order::StayAway(time) => return End::Moved(time),
+                        _ => continue,
+                    },
                 },
                 () = wait, if due.is_some() => {
                     self.again.retain(|other| Some(*other) != due);

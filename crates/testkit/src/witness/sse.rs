@@ -57,8 +57,10 @@ pub(super) async fn talk(
                 line.clear();
             }
             Some(order) = orders.recv() => {
-                if order == Order::Drop {
-                    return End::Gone(None);
+                match order {
+                    Order::Drop => return End::Gone(None),
+                    Order::StayAway(time) => return End::Moved(time),
+                    _ => {} // at this door there is nothing to say
                 }
             }
         }

@@ -6,16 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tidegate_gateway::Gateway;
-use tidegate_gateway::settings::{List, Naive, Settings};
+use tidegate_gateway::settings::Naive;
 use tidegate_testkit::proxy::{Fault, Proxy, feed};
 use tidegate_testkit::witness::Habit;
 use tidegate_testkit::{RedisServer, eventually_async};
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
 use crate::publisher::Publisher;
-use crate::stage::{Stage, disturbed, heard, is_ready, troubles};
+use crate::stage::{Stage, disturbed, heard, is_ready, naive_node, troubles};
 use crate::support::backend::{Backend, Book};
 use crate::support::listener::{Door, Habit as OldHabit, Listener};
 use crate::support::{PATIENCE, admin, say};
@@ -23,20 +21,6 @@ use crate::support::{PATIENCE, admin, say};
 /// A deaf feed is known, replaced and repaired so soon.
 const UNDEAF: Duration = Duration::from_secs(12);
 const LIVE: &str = "live:0";
-
-/// The same node in this process, without a canary: its doors, its admin port.
-async fn without_canary(url: &str) -> (SocketAddr, SocketAddr, CancellationToken) {
-    let mut settings = Settings::default();
-    settings.server.listen = List(vec!["127.0.0.1:0".into()]);
-    settings.server.admin = "127.0.0.1:0".into();
-    settings.redis.url = Some(url.to_owned());
-    settings.naive = Naive { no_canary: true };
-    let gateway = Gateway::start(settings).await.expect("it starts");
-    let (public, admin) = (gateway.addresses().public[0], gateway.addresses().admin);
-    let shutdown = CancellationToken::new();
-    tokio::spawn(gateway.run(shutdown.clone()));
-    (public, admin, shutdown)
-}
 
 fn says_ready(admin: SocketAddr) -> bool {
     let request = "GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -52,7 +36,8 @@ async fn a_feed_that_answers_and_hears_nothing_is_replaced() {
     let redis = RedisServer::start().expect("redis");
     let (proxy, other) = (Proxy::start(redis.port()), Proxy::start(redis.port()));
     let stage = Stage::start(1, 4, &Stage::redis(&proxy.redis_url()));
-    let (control, control_admin, stop) = without_canary(&other.redis_url()).await;
+    let (control, control_admin, stop) =
+        naive_node(&other.redis_url(), Naive { no_canary: true, ..Naive::default() }).await;
     eventually_async(PATIENCE, "the control is ready", async || says_ready(control_admin)).await;
     let good = stage.witnesses("witness", 12, 2, Habit::Resumes).await;
     let book = Book::default();

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use tidegate_gateway::settings::Naive as LeftOut;
 use tidegate_testkit::RedisServer;
 use tidegate_testkit::proxy::{Fault, Proxy, feed};
 use tidegate_testkit::witness::Habit;
@@ -11,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::naive::Naive;
 use crate::publisher::Publisher;
-use crate::stage::{Stage, all_done, disturbed, heard, troubles};
+use crate::stage::{Stage, all_done, disturbed, heard, naive_node, troubles};
 use crate::support::peer::mib;
 use crate::support::{PATIENCE, full, say};
 
@@ -31,6 +32,9 @@ async fn feeds_are_killed_around_a_channels_last_event() {
     let stage = Stage::start(3, 6, &Stage::redis(&redis.url()));
     let good = stage.witnesses("witness", 30, 2, Habit::Resumes).await;
     let naive = Naive::subscribe(&redis.url(), &redis, &stage.channels).await;
+    let no_repair = LeftOut { no_repair: true, ..LeftOut::default() };
+    let (address, _, stop) = naive_node(&redis.url(), no_repair).await;
+    let unrepaired = stage.witnesses_at(vec![address], "unrepaired", 6, 2, Habit::Resumes).await;
     let port = redis.port();
     let publisher = Publisher::new(&stage.book, move || Some(port));
     publisher.publish(&stage.channels).await;
@@ -80,6 +84,11 @@ async fn feeds_are_killed_around_a_channels_last_event() {
         disturbed(&good)
     ));
     say(&format!("CLIENT KILL, control: a subscriber that redis-rs subscribes again: lost {}", control.lost));
+    let without = stage.judge(&unrepaired, &lineages);
+    let missed = without.lost + without.skips;
+    say(&format!("CLIENT KILL, control: the same node without repairs: lost or skipped {missed}"));
+    stop.cancel();
+    assert!(missed > 0, "{without}");
     assert!(verdict.none() && verdict.told + verdict.died == 0, "{verdict}\n{:?}", troubles(&good));
     assert_eq!(disturbed(&good), (0, 0), "no client notices\n{:?}", troubles(&good));
     assert!(longest < HEARD, "{longest:?}");

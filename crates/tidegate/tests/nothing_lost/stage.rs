@@ -1,11 +1,15 @@
 //! The stage of a run: nodes over one Redis, witnesses, the book of what was published, and the verdict.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use tidegate_gateway::Gateway;
+use tidegate_gateway::settings::{List, Naive, Settings};
 use tidegate_testkit::history::{Ledger, Lineage, Log, Told, Verdict, judge};
 use tidegate_testkit::witness::{Door, Errand, Habit, Witness};
 use tidegate_testkit::{Node, eventually, eventually_async};
+use tokio_util::sync::CancellationToken;
 
 use crate::publisher::Book;
 use crate::support::peer::percentile;
@@ -18,6 +22,20 @@ publish = "anyone"
 history = { size = 10000, ttl = "1h" }
 dedupe_ttl = "5m"
 "#;
+
+/// The same node in this process, that leaves something out: its doors, its admin port, and what ends it.
+pub(crate) async fn naive_node(url: &str, naive: Naive) -> (SocketAddr, SocketAddr, CancellationToken) {
+    let mut settings: Settings = toml::from_str(CONFIG).expect("settings");
+    settings.server.listen = List(vec!["127.0.0.1:0".into()]);
+    settings.server.admin = "127.0.0.1:0".into();
+    settings.redis.url = Some(url.to_owned());
+    settings.naive = naive;
+    let gateway = Gateway::start(settings).await.expect("it starts");
+    let (public, admin) = (gateway.addresses().public[0], gateway.addresses().admin);
+    let shutdown = CancellationToken::new();
+    tokio::spawn(gateway.run(shutdown.clone()));
+    (public, admin, shutdown)
+}
 
 /// What stands behind the nodes is the test's.
 pub(crate) struct Stage {
@@ -55,6 +73,18 @@ impl Stage {
         habit: Habit,
     ) -> Vec<Witness> {
         let nodes: Vec<_> = self.nodes.iter().map(Node::public_addr).collect();
+        self.witnesses_at(nodes, name, count, each, habit).await
+    }
+
+    /// The same at other nodes.
+    pub(crate) async fn witnesses_at(
+        &self,
+        nodes: Vec<SocketAddr>,
+        name: &str,
+        count: usize,
+        each: usize,
+        habit: Habit,
+    ) -> Vec<Witness> {
         let errand = |n: usize| Errand {
             name: format!("{name} {n}"),
             door: if n % 3 == 2 { Door::Sse } else { Door::Native },

@@ -1,5 +1,6 @@
 //! Many clients at once: they join, leave and come back at random; thousands lose their connection in one moment.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -7,8 +8,9 @@ use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
+use tidegate_testkit::history::{Lineage, Told, Verdict};
 use tidegate_testkit::witness::{Door, Errand, Habit, Order, Witness};
-use tidegate_testkit::{Node, RedisServer};
+use tidegate_testkit::{Node, RedisServer, eventually_async};
 use tokio::time::sleep;
 
 use crate::publisher::Publisher;
@@ -85,8 +87,8 @@ async fn subscribers_join_leave_and_resume_at_random() {
 async fn until_all_stand(
     stage: &Stage,
     witnesses: &[Witness],
-    lineages: &std::collections::BTreeMap<String, tidegate_testkit::history::Lineage>,
-) -> tidegate_testkit::history::Verdict {
+    lineages: &BTreeMap<String, Lineage>,
+) -> Verdict {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let verdict = stage.judge(witnesses, lineages);
@@ -102,6 +104,8 @@ async fn until_all_stand(
 async fn thousands_of_connections_drop_at_once() {
     const EACH: usize = 5;
     const BACK: Duration = Duration::from_secs(30);
+    /// So long nobody tries to come back; then all do.
+    const AWAY: Duration = Duration::from_secs(3);
     let redis = RedisServer::start().expect("redis");
     let stage = Stage::start(3, 20, &Stage::redis(&redis.url()));
     let count = if full() { 5000 } else { 400 };
@@ -121,28 +125,53 @@ async fn thousands_of_connections_drop_at_once() {
     redis.cli(&["CONFIG", "RESETSTAT"]).expect("redis");
     let start = Instant::now();
     for witness in &witnesses {
-        witness.order(Order::Drop).await;
+        witness.order(Order::StayAway(AWAY)).await;
     }
-    // A hundred events are missed, or come while they come back.
-    let mut published = 0;
+    let gone = |witness: &Witness| witness.look(|log| log.count(|told| matches!(told, Told::Closed(_)))) > 0;
+    eventually_async(AWAY / 2, "all are away", async || witnesses.iter().all(gone)).await;
+    let (mut published, had) = (0, heard(&witnesses));
     for _ in 0..5 {
         published += publisher.publish(&stage.channels).await;
     }
+    assert!(start.elapsed() < AWAY, "they were published before anybody was back");
     let lineages = stage.lineages(|channel| redis.lineage(channel).expect("redis"));
     while !all_done(&witnesses, &lineages) && start.elapsed() < BACK + PATIENCE {
         sleep(Duration::from_millis(50)).await;
     }
-    let back = start.elapsed();
-    let each = commands(&redis).saturating_sub(usual) as f64 / (count * EACH) as f64;
+    let back = start.elapsed() - AWAY;
+    let commands = commands(&redis);
+    let each = commands.saturating_sub(usual) as f64 / (count * EACH) as f64;
+    let missed = heard(&witnesses) - had;
     let verdict = stage.judge(&witnesses, &lineages);
     let (moves, [half, most, longest]) = resumes(&witnesses);
+    let control = one_read_each(&redis, &lineages).await;
     say(&format!(
-        "{count} connections dropped at once, {EACH} channels each, {published} events meanwhile: all caught up after {back:.1?} (p50 {half:.1?}, \
-         p99 {most:.1?}, max {longest:.1?}), {each:.3} Redis commands for each connection and channel: {verdict}"
+        "{count} connections dropped at once, {EACH} channels each, {published} events meanwhile: all caught up after {back:.1?} (away for \
+         {AWAY:.0?}, in all channels again p50 {half:.1?}, p99 {most:.1?}, max {longest:.1?}), {missed} events missed and made good; {commands} Redis commands, {usual} for as many events \
+         without a drop: {each:.3} for each connection and channel: {verdict}"
+    ));
+    say(&format!(
+        "connections dropped at once, control: a read for each: {control:.1} for each connection and channel"
     ));
     assert_eq!(moves, count, "each was back once");
     assert!(verdict.none() && verdict.told + verdict.died == 0, "{verdict}\n{:?}", troubles(&witnesses));
     assert!(back < BACK && each <= 0.1, "{back:?} {each}");
+    assert!(control > 1.0, "{control}");
+    assert_eq!(missed, count * EACH * 5, "everybody was away meanwhile");
+}
+
+/// What a read for one connection and channel costs, of what was missed here: five events.
+async fn one_read_each(redis: &RedisServer, lineages: &BTreeMap<String, Lineage>) -> f64 {
+    let client = redis::Client::open(redis.url()).expect("an address");
+    let mut connection = client.get_multiplexed_async_connection().await.expect("redis");
+    redis.cli(&["CONFIG", "RESETSTAT"]).expect("redis");
+    for (channel, lineage) in lineages {
+        let mut read = redis::cmd("FCALL");
+        read.arg("tg_read").arg(1).arg(format!("tg:{{{channel}}}")).arg(1000);
+        read.arg("since").arg(lineage.top.epoch.to_string()).arg(lineage.top.offset - 5);
+        let _: redis::Value = read.query_async(&mut connection).await.expect("redis");
+    }
+    commands(redis) as f64 / lineages.len() as f64
 }
 
 /// Commands that Redis has carried out since its statistics began, inside functions too, without what comes with the passing of time:
