@@ -164,10 +164,14 @@ async fn each_shard_of_a_cluster_has_replicas_of_its_own() {
         RedisBroker::with_history(&settings, &history(), lanes).expect("valid addresses")
     };
     let node = Node::start(1, QueueLimits::default(), 3, broker).await;
-    let events = || (0..30).map(|n| durable(&format!("log:{n}"), "x", true)).collect::<Vec<_>>();
+    let events = |replicated| (0..30).map(move |n| durable(&format!("log:{n}"), "x", replicated)).collect();
+    for result in node.broker.append(events(false)).await {
+        assert!(result.is_ok(), "{result:?}");
+    }
+    cluster.wait_for_acknowledgements();
     for _ in 0..2 {
         let since = Instant::now();
-        for result in node.broker.append(events()).await {
+        for result in node.broker.append(events(true)).await {
             assert!(result.is_ok(), "{result:?}");
         }
         say(&format!("thirty events, acknowledged on three shards after {:.1?}", since.elapsed()));

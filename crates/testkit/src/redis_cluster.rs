@@ -147,6 +147,21 @@ impl RedisCluster {
         eventually(PATIENCE, "the replica is promoted", || self.master_of(slot).is_ok_and(|now| now == at));
     }
 
+    /// Waits until what every master wrote is acknowledged by a replica; something was written at each. A replica's
+    /// link is up a second before its master streams to it.
+    ///
+    /// # Panics
+    /// When it takes too long.
+    pub fn wait_for_acknowledgements(&self) {
+        let acknowledged = |node: &RedisServer| {
+            let told = node.cli(&["INFO", "replication"]).unwrap_or_default();
+            let value = |name: &str| told.split([',', '\n']).find_map(|part| part.trim().strip_prefix(name));
+            told.contains("role:slave")
+                || value("master_repl_offset:").is_some_and(|all| all != "0" && value("offset=") == Some(all))
+        };
+        eventually(PATIENCE, "replicas acknowledge", || self.nodes.iter().all(acknowledged));
+    }
+
     /// Waits until a node is a replica in step with its master.
     ///
     /// # Panics

@@ -41,7 +41,8 @@ fn nodes(redis: &RedisServer) -> Vec<Node> {
 
 /// Applications, `each` for every URL; returns once they have subscribed.
 async fn ears(urls: &[String], each: usize, habit: Habit) -> Vec<Ear> {
-    let ears = urls.iter().flat_map(|url| (0..each).map(|n| Ear::start(url, CODECS[n % 2], habit))).collect();
+    let start = |url: &String| (0..each).map(|n| Ear::start(url, CODECS[n % 2], habit)).collect::<Vec<_>>();
+    let ears: Vec<Ear> = urls.iter().flat_map(start).collect();
     until_there(&ears).await;
     ears
 }
