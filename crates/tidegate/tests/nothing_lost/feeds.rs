@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tidegate_gateway::settings::Naive as LeftOut;
-use tidegate_testkit::RedisServer;
 use tidegate_testkit::proxy::{Fault, Proxy, feed};
 use tidegate_testkit::witness::Habit;
+use tidegate_testkit::{RedisServer, eventually_async};
 use tokio::time::sleep;
 
 use crate::naive::Naive;
@@ -99,7 +99,7 @@ async fn feeds_are_killed_around_a_channels_last_event() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_feed_that_overflows_at_redis_is_repaired_within_bounds() {
     const LIMIT: u64 = 64 << 20;
-    let mut redis =
+    let redis =
         RedisServer::start_with(&["--client-output-buffer-limit", "pubsub 1mb 1mb 0"]).expect("redis");
     let proxy = Proxy::start(redis.port());
     let stage = Stage::start(1, 4, &Stage::redis(&proxy.redis_url()));
@@ -110,7 +110,14 @@ async fn a_feed_that_overflows_at_redis_is_repaired_within_bounds() {
     publisher.publish(&stage.channels).await;
     let before = stage.nodes[0].usage().memory;
     let (rounds, mut peak) = (if full() { 10 } else { 1 }, 0);
+    let both_hear = async || {
+        stage.channels.iter().all(|channel| {
+            let told = redis.cli(&["PUBSUB", "NUMSUB", &format!("tg:{{{channel}}}")]);
+            told.is_ok_and(|told| told.split_whitespace().last() == Some("2"))
+        })
+    };
     for _ in 0..rounds {
+        eventually_async(PATIENCE, "the node and the control hear", both_hear).await;
         // The node reads nothing for a while: what the kernels do not hold is Redis', and above 1 MB it cuts the feed.
         proxy.set(feed, Fault::Hold);
         let mut flooding = std::pin::pin!(async {
@@ -137,6 +144,7 @@ async fn a_feed_that_overflows_at_redis_is_repaired_within_bounds() {
     let verdict = stage.judge(&good, &lineages);
     let grown = peak.saturating_sub(before);
     let control = stage.judge_logs(&[naive.log()], &lineages);
+    let mut redis = redis;
     let cuts = redis.process().log().matches("overcoming of output buffer limits").count();
     say(&format!(
         "output buffer of 1 MB overflows: {} events of 8 KiB, Redis cut {cuts} connections, memory of the node grew by {} at most; \
