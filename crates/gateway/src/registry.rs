@@ -49,7 +49,7 @@ impl Registry {
 
     /// Takes a connection in.
     pub(crate) fn enter(&self, connection: Arc<Peer>, now_s: u32) -> Place {
-        let look_s = now_s + self.jittered(&connection);
+        let look_s = now_s + self.first_look(&connection);
         Place(self.entries.lock().insert(Entry { connection, look_s, deadline_s: NEVER }))
     }
 
@@ -133,23 +133,21 @@ impl Registry {
     fn next_look(&self, connection: &Arc<Peer>, now_s: u32) -> u32 {
         let (heard_s, _) = connection.last_signs_s();
         let silent = now_s.saturating_sub(heard_s);
-        let interval = self.jittered(connection);
         match silent {
-            s if s < interval => interval - s,
-            _ if connection.format().answers_pings() => self.pong_s,
-            _ => interval,
+            s if s < self.earliest() => self.ping_s - s,
+            s if connection.format().answers_pings() => (self.ping_s + self.pong_s).saturating_sub(s).max(1),
+            _ => self.ping_s,
         }
     }
 
     fn look_at(&self, connection: &Arc<Peer>, now_s: u32) {
         let (heard_s, _) = connection.last_signs_s();
         let silent = now_s.saturating_sub(heard_s);
-        let interval = self.jittered(connection);
-        if silent < interval {
+        if silent < self.earliest() {
             return;
         }
         let format = connection.format();
-        if format.answers_pings() && silent >= interval + self.pong_s {
+        if format.answers_pings() && silent >= self.ping_s + self.pong_s {
             connection.close(Close::NoPong, format.close(Close::NoPong, ""));
             connection.wake(wake::KILL); // nobody is there to finish a closing handshake with
         } else {
@@ -157,15 +155,16 @@ impl Registry {
         }
     }
 
-    /// The ping interval, up to a fifth shorter so that connections of one storm part. Never longer: who
-    /// vanished is found within ping and pong together.
-    fn jittered(&self, connection: &Arc<Peer>) -> u32 {
-        let spread = self.ping_s / 5;
-        if spread == 0 {
-            return self.ping_s;
-        }
+    /// The first ping comes up to a fifth early, so that connections of one storm part; the later ones keep the
+    /// whole interval, and stay apart. Never later: who vanished is found within ping and pong together.
+    fn first_look(&self, connection: &Arc<Peer>) -> u32 {
         // The address is as good as random, and costs no memory.
         let seed = (Arc::as_ptr(connection) as usize >> 6) as u32;
-        self.ping_s - seed % (spread + 1)
+        self.ping_s - seed % (self.ping_s - self.earliest() + 1)
+    }
+
+    /// Who was silent for so many seconds when it is looked at is pinged.
+    fn earliest(&self) -> u32 {
+        self.ping_s - self.ping_s / 5
     }
 }
