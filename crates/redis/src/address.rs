@@ -1,13 +1,20 @@
 //! Where one server is and how it is entered: host, port, TLS, credentials.
 
 use std::fmt;
+use std::time::Duration;
 
+use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
+    RedisConnectionInfo,
 };
 
+use tokio::net::TcpStream;
+use tokio_util::task::AbortOnDropHandle;
+
 use crate::RedisError;
+use crate::paced::Paced;
 
 /// The way to one server. Prints as `host:port`, without its password.
 #[derive(Clone)]
@@ -76,6 +83,27 @@ impl Address {
     /// [`RedisError::Address`].
     pub(crate) fn client(&self) -> Result<Client, RedisError> {
         Client::open(self.0.clone()).map_err(|error| RedisError::Address(error.to_string()))
+    }
+
+    /// Opens a connection whose socket is read at a pace once it is busy. Not over TLS.
+    ///
+    /// # Errors
+    /// When nobody listens there, or the server does not let us in.
+    pub(crate) async fn open_paced(
+        &self,
+        pace: Duration,
+        config: AsyncConnectionConfig,
+    ) -> Result<(MultiplexedConnection, Option<AbortOnDropHandle<()>>), RedisError> {
+        let ConnectionAddr::Tcp(host, port) = self.0.addr() else {
+            return Err(RedisError::Address(format!("{self}: only redis:// can be read at a pace")));
+        };
+        let unreachable = |error| RedisError::Unavailable(format!("{self}: {error}"));
+        let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(unreachable)?;
+        stream.set_nodelay(true).map_err(unreachable)?;
+        let stream = Paced::new(stream, pace);
+        let opening = MultiplexedConnection::new_with_config(self.0.redis_settings(), stream, config);
+        let (connection, task) = opening.await?;
+        Ok((connection, Some(AbortOnDropHandle::new(tokio::spawn(task)))))
     }
 
     /// The host's name or address.

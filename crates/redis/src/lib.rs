@@ -16,6 +16,7 @@ mod functions;
 mod keys;
 mod link;
 mod lookout;
+mod paced;
 mod pool;
 mod prefix;
 mod publisher;

@@ -15,6 +15,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, PushInfo, PushKind, RedisResult, Value, cmd};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::address::Address;
 use crate::whereabouts::Whereabouts;
@@ -26,6 +27,8 @@ pub(crate) struct Link {
     pub(crate) connection: MultiplexedConnection,
     address: Address,
     signs: Arc<Signs>,
+    /// Ends the connection's task, where that is ours.
+    _task: Option<AbortOnDropHandle<()>>,
 }
 
 /// What the connection's own task tells.
@@ -54,14 +57,15 @@ pub(crate) enum Heard<'a> {
 
 impl Link {
     /// Opens a connection to where the master is now. `hear` gets what Redis says by itself, in the
-    /// connection's own task: it must not block.
+    /// connection's own task: it must not block. With a pace, a busy one is read once a pace.
     pub(crate) async fn open(
         whereabouts: &mut Whereabouts,
         patience: &Patience,
+        pace: Option<Duration>,
         hear: impl Fn(Heard<'_>) + Send + Sync + 'static,
     ) -> Result<Self, RedisError> {
         let address = whereabouts.known().await;
-        let opening = Self::open_at(&address, whereabouts.must_be_master, patience, hear);
+        let opening = Self::open_at(&address, whereabouts.must_be_master, patience, pace, hear);
         let opened = opening.await;
         if opened.is_err() {
             whereabouts.doubt();
@@ -73,6 +77,7 @@ impl Link {
         address: &Address,
         must_be_master: bool,
         patience: &Patience,
+        pace: Option<Duration>,
         hear: impl Fn(Heard<'_>) + Send + Sync + 'static,
     ) -> Result<Self, RedisError> {
         let signs = Arc::new(Signs::new());
@@ -84,8 +89,15 @@ impl Link {
                 pushed.take(push, &hear);
                 Ok::<(), RedisError>(())
             });
-        let connection = address.client()?.get_multiplexed_async_connection_with_config(&config).await?;
-        let link = Self { connection, address: address.clone(), signs };
+        let (connection, task) = match pace {
+            None => (address.client()?.get_multiplexed_async_connection_with_config(&config).await?, None),
+            Some(pace) => {
+                let late = |_| RedisError::Unavailable(format!("{address} cannot be connected to in time"));
+                let opening = address.open_paced(pace, config);
+                timeout(patience.connect, opening).await.map_err(late)??
+            }
+        };
+        let link = Self { connection, address: address.clone(), signs, _task: task };
         if must_be_master {
             let late = |_| RedisError::Unavailable(format!("{address} does not say its role"));
             timeout(patience.response, link.role(address)).await.map_err(late)??;

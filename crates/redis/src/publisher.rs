@@ -232,7 +232,7 @@ async fn supervise(mut whereabouts: Whereabouts, shared: Arc<Shared>, heard: imp
     let patience = &shared.patience;
     let mut backoff = Backoff::new(patience.backoff);
     loop {
-        match Link::open(&mut whereabouts, patience, |_| {}).await {
+        match Link::open(&mut whereabouts, patience, None, |_| {}).await {
             Ok(link) => {
                 let (link, opened) = (Arc::new(link), Instant::now());
                 let lacking = first_look(&shared, &link).await;

@@ -38,6 +38,8 @@ pub struct Patience {
     pub backoff: Duration,
     /// Connections of the pool; one more waits, at most for `response`.
     pub pool: usize,
+    /// Between two reads of a busy feed; none: it is read whenever something comes. Not over TLS.
+    pub pace: Option<Duration>,
 }
 
 impl Settings {
@@ -72,6 +74,7 @@ impl Default for Patience {
             give_up: Duration::from_secs(3),
             backoff: Duration::from_secs(1),
             pool: 4,
+            pace: None,
         }
     }
 }

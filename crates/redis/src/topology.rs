@@ -37,6 +37,17 @@ pub struct SentinelTopology {
 const SENTINEL_PORT: u16 = 26379;
 
 impl Topology {
+    /// Whether servers are spoken to over TLS.
+    #[must_use]
+    pub fn uses_tls(&self) -> bool {
+        let urls = match self {
+            Self::Standalone(url) => std::slice::from_ref(url),
+            Self::Sentinel(sentinel) => &sentinel.nodes,
+            Self::Cluster(nodes) => nodes,
+        };
+        urls.first().is_some_and(|url| url.starts_with("rediss://"))
+    }
+
     /// Whether all addresses can be some.
     pub(crate) fn check(&self) -> Result<(), RedisError> {
         match self {

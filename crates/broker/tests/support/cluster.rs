@@ -110,6 +110,13 @@ pub(crate) fn standalone() -> Redis<RedisServer> {
     Redis::new(Topology::Standalone(server.url()), 1, Arc::new(server))
 }
 
+/// The same, whose feed is read at a pace once it is busy.
+pub(crate) fn paced() -> Redis<RedisServer> {
+    let mut redis = standalone();
+    redis.settings.patience.pace = Some(Duration::from_millis(1));
+    redis
+}
+
 /// A set of servers that takes seconds to start: shared by the tests that run at the same time.
 struct Shared<T>(Mutex<Weak<T>>);
 

@@ -7,6 +7,7 @@ macro_rules! conformance {
     ($($law:ident)*) => {
         conformance!(@broker memory, $($law)*);
         conformance!(@broker standalone, $($law)*);
+        conformance!(@broker paced, $($law)*);
         conformance!(@broker sentinel, $($law)*);
         conformance!(@broker cluster, $($law)*);
     };

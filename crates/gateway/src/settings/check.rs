@@ -16,6 +16,8 @@ use crate::node::ApiKey;
 const KEPT_FILES: (usize, usize) = (64, 576);
 /// Of these, what the node itself may need: listeners, Redis with its pool, refusals under way, the log.
 const OWN_FILES: usize = 48;
+/// The longest pace of reading: later, a full socket buffer would slow Redis down.
+const LONGEST_PACE: Duration = Duration::from_millis(10);
 /// Most connections of the admin port.
 const ADMIN_CONNECTIONS: usize = 512;
 
@@ -145,9 +147,21 @@ impl Settings {
         };
         let prefix = redis.prefix.clone().try_into();
         let prefix = prefix.map_err(|e| SettingsError(format!("redis.prefix: {e}")))?;
-        let settings = RedisSettings { prefix, canary: !self.naive.no_canary, ..topology.into() };
+        let mut settings = RedisSettings { prefix, canary: !self.naive.no_canary, ..topology.into() };
+        settings.patience.pace = self.pace(&settings.topology)?;
         settings.check().map_err(|e| SettingsError(e.to_string()))?;
         Ok(Some(settings))
+    }
+
+    fn pace(&self, topology: &Topology) -> Result<Option<Duration>, SettingsError> {
+        let pace = self.redis.read_pace.get();
+        if pace > LONGEST_PACE {
+            return error(format!("redis.read_pace: {pace:?} is more than {LONGEST_PACE:?}"));
+        }
+        if !pace.is_zero() && topology.uses_tls() {
+            return error("redis.read_pace: only redis:// can be read at a pace, and rediss:// is given");
+        }
+        Ok((!pace.is_zero()).then_some(pace))
     }
 
     fn access(&self, loopback: bool) -> Result<Access, SettingsError> {

@@ -30,8 +30,8 @@ pub struct ServerSettings {
     /// Serve the page to try at `/`. Default: while listening on loopback only.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "truth")]
     pub page: Option<bool>,
-    /// Silence after which the server pings a client, at the latest: for each it is up to a fifth shorter,
-    /// so that pings are spread.
+    /// Silence after which the server pings a client, at the latest: the first ping comes up to a fifth
+    /// earlier, so that those of clients that came together part.
     pub ping: Span,
     /// How long a client may take to answer a ping, or its kernel to take what was sent.
     pub pong_timeout: Span,
@@ -75,6 +75,10 @@ pub struct RedisSection {
     /// What stands before the colon of all keys and channels: `tg` gives `tg:{chat:42}`. Lower case
     /// letters, digits and `_`, at most 16, a letter first.
     pub prefix: String,
+    /// How long the node waits between two reads of a feed that brings more than two messages in that time:
+    /// `1ms` saves wake-ups, and makes each event up to two such times later. `0s`: it reads whenever something
+    /// comes. At most `10ms`; not over TLS.
+    pub read_pace: Span,
     /// A master with replicas that Sentinels look after.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sentinel: Option<SentinelSection>,
@@ -168,7 +172,13 @@ impl Default for ServerSettings {
 
 impl Default for RedisSection {
     fn default() -> Self {
-        Self { url: None, cluster: List::default(), prefix: "tg".into(), sentinel: None }
+        Self {
+            url: None,
+            cluster: List::default(),
+            prefix: "tg".into(),
+            read_pace: Span::millis(0),
+            sentinel: None,
+        }
     }
 }
 

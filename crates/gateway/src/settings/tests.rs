@@ -335,7 +335,7 @@ proptest! {
 }
 
 /// Settings of each type, and values that some of them take.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "server.listen",
     "server.drain",
     "server.workers",
@@ -348,6 +348,7 @@ const KEYS: [&str; 12] = [
     "limits.undeclared",
     "auth.hmac_secret",
     "redis.prefix",
+    "redis.read_pace",
 ];
 const VALUE: &str = "\"[0-9]{1,20}(KiB|GiB|s|ms|h|)\"|-?[0-9]{1,25}|-?[0-9]{1,3}\\.[0-9]e[0-9]{1,3}|true|\\[\\]|\\[1, \"a\"\\]|\\{ a = 1 \\}|\"[ -!#-\\[\\]-~]{0,20}\"|1979-05-27|nan|inf";
 

@@ -105,7 +105,7 @@ impl<S: Ears> Supervisor<S> {
             Heard::Message(channel, payload) => ears.message(channel, payload),
             Heard::Ended(name) => ending.push(name),
         };
-        let opening = Link::open(&mut self.whereabouts, &self.patience, hear);
+        let opening = Link::open(&mut self.whereabouts, &self.patience, self.patience.pace, hear);
         let link = refusing(&mut self.inbox, &mut self.subscriptions, opening).await?;
         let names = self.subscriptions.wanted();
         let subscribing = async {

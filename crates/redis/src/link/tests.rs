@@ -9,7 +9,7 @@ async fn tls_has_its_cryptography() {
     let address = format!("rediss://{}", listener.local_addr().unwrap());
     let mut whereabouts = Whereabouts::fixed(Address::parse("x", &address).unwrap());
     let patience = Patience::default();
-    let (opened, hello) = tokio::join!(Link::open(&mut whereabouts, &patience, |_| {}), async {
+    let (opened, hello) = tokio::join!(Link::open(&mut whereabouts, &patience, None, |_| {}), async {
         let (mut stream, _) = listener.accept().await.unwrap();
         tokio::io::AsyncReadExt::read_u8(&mut stream).await.unwrap()
     });
@@ -51,7 +51,7 @@ async fn a_refused_subscription_is_never_taken_for_a_confirmed_one() {
     let address = Address::parse("x", &cluster.nodes[0].url()).unwrap();
     let (told, mut ended) = tokio::sync::mpsc::channel(1);
     let patience = Patience::default();
-    let link = Link::open_at(&address, false, &patience, move |heard| {
+    let link = Link::open_at(&address, false, &patience, None, move |heard| {
         if let Heard::Ended(name) = heard {
             told.try_send(name).unwrap();
         }
@@ -76,7 +76,7 @@ async fn a_subscription_that_is_ended_twice_confirms_no_other() {
     let master = |name: &str| cluster.master_of(slot_of(name)).expect("a master");
     assert_eq!([leaving, joining, foreign].map(master), [0, 0, 2]);
     let address = Address::parse("x", &cluster.nodes[0].url()).unwrap();
-    let link = Link::open_at(&address, false, &Patience::default(), |_| {}).await.expect("connected");
+    let link = Link::open_at(&address, false, &Patience::default(), None, |_| {}).await.expect("connected");
     link.join(leaving).await.expect("confirmed");
     let other = cluster.nodes[1].cli(&["CLUSTER", "MYID"]).unwrap();
     let mut moving = cmd("CLUSTER");
@@ -93,7 +93,7 @@ async fn a_name_that_could_not_be_left_is_not_leaving_for_ever() {
     let foreign = "tg:{a}";
     assert_eq!(cluster.master_of(cluster.slot(foreign).unwrap()).unwrap(), 2);
     let address = Address::parse("x", &cluster.nodes[0].url()).unwrap();
-    let link = Link::open_at(&address, false, &Patience::default(), |_| {}).await.expect("connected");
+    let link = Link::open_at(&address, false, &Patience::default(), None, |_| {}).await.expect("connected");
     let left = link.leave(foreign).await;
     assert!(matches!(left, Err(RedisError::Moved(_))), "{left:?}");
     assert!(link.signs.leaving.lock().is_empty(), "an end that nobody asked for would not be told");

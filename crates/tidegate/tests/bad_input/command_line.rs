@@ -72,6 +72,8 @@ fn wrong_files_are_refused_by_key_limit_and_value() {
         (b"[redis]\nurl = \"http://x\"", &["redis.url", "redis://"]),
         (b"[redis]\nurl = \"redis://x:99999\"", &["redis.url"]),
         (b"[redis]\nurl = \"redis://x\"\nprefix = \"a{b\"", &["redis.prefix", "a{b"]),
+        (b"[redis]\nurl = \"redis://x\"\nread_pace = \"11ms\"", &["redis.read_pace", "10ms", "11ms"]),
+        (b"[redis]\nurl = \"rediss://x\"\nread_pace = \"1ms\"", &["redis.read_pace", "rediss://"]),
         (b"[namespaces.\"a b\"]", &["namespaces.a b"]),
         (b"[namespaces.chat]\npublish = \"all\"", &["namespaces.chat.publish", "all", "granted"]),
         (b"server = 1", &["server", "1"]),
