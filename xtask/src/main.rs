@@ -35,9 +35,9 @@ enum Task {
     Tidy,
     /// Redis, nodes and nginx on loopback with the files of deploy/, until Ctrl-C
     Cluster(cluster::Arguments),
-    /// The integration tests in full length
+    /// The integration tests in full length; writes docs/results/faults.md
     Faults,
-    /// The long test of memory and descriptors
+    /// Twenty minutes of clients that come and go: memory, descriptors, loss; writes docs/results/soak.md
     Soak,
     /// Measures and writes docs/results/
     Bench {
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         Task::Tidy => Ok(tidy::run()),
         Task::Cluster(arguments) => cluster::run(&arguments),
         Task::Faults => test::full_length(None),
-        Task::Soak => test::full_length(Some("soak")),
+        Task::Soak => test::full_length(Some(test::SOAK)),
         Task::Bench { arguments } => reports::bench(&arguments),
         Task::Docs => reports::docs(),
     });

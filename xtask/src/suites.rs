@@ -39,6 +39,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("server", &[]),
     ("sizes", &[]),
     ("slow_peers", &[]),
+    ("soak", &[Redis]),
     ("stock", &[Browser, Node, Python, Curl]),
     ("topologies", &[Redis]),
 ];

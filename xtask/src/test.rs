@@ -23,6 +23,8 @@ use step::Steps;
 const TEST_LIMIT: Duration = Duration::from_secs(20 * 60);
 /// The same for a build, which has a slow machine's whole dependency tree before it.
 const BUILD_LIMIT: Duration = Duration::from_secs(80 * 60);
+/// The integration test of memory and descriptors over time.
+pub(crate) const SOAK: &str = "soak";
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[derive(Args)]
@@ -70,10 +72,11 @@ pub(crate) fn full_length(only: Option<&str>) -> Result<ExitCode> {
     tools::install()?;
     let missing = tools::missing();
     let mut suites = integration_tests()?;
-    if let Some(only) = only {
-        suites.retain(|suite| suite == only);
-        anyhow::ensure!(!suites.is_empty(), "there is no integration test named {only}");
-    }
+    match only {
+        Some(only) => suites.retain(|suite| suite == only),
+        None => suites.retain(|suite| suite != SOAK), // it has a page of its own
+    };
+    anyhow::ensure!(!suites.is_empty(), "there is no such integration test");
     let results = workspace::root().join("target/results.txt");
     let _ = std::fs::remove_file(&results); // what an earlier run said
     let mut steps =
@@ -82,8 +85,10 @@ pub(crate) fn full_length(only: Option<&str>) -> Result<ExitCode> {
     for suite in suites {
         integration_test(&mut steps, &suite, &missing, 8 * HOUR);
     }
-    if only.is_none() {
-        steps.task("results", || reports::faults(&results));
+    match only {
+        None => steps.task("results", || reports::faults(&results)),
+        Some(SOAK) => steps.task("results", || reports::soak(&results)),
+        Some(_) => {}
     }
     Ok(steps.close())
 }

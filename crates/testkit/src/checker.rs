@@ -112,12 +112,19 @@ impl Published {
     pub fn check<'a>(&self, logs: impl IntoIterator<Item = &'a Log>) -> Faults {
         let mut faults = Faults::default();
         for log in logs {
-            self.check_one(log, &mut faults);
+            self.check_one(log, usize::MAX, &mut faults);
         }
         faults
     }
 
-    fn check_one(&self, log: &Log, faults: &mut Faults) {
+    /// All faults of a client that left: what was published from event number `until` on is not due to it.
+    pub fn check_stay(&self, log: &Log, until: usize) -> Faults {
+        let mut faults = Faults::default();
+        self.check_one(log, until, &mut faults);
+        faults
+    }
+
+    fn check_one(&self, log: &Log, until: usize, faults: &mut Faults) {
         let mut tracks: BTreeMap<&str, Track> = log
             .channels
             .iter()
@@ -151,7 +158,8 @@ impl Published {
         for (name, track) in &tracks {
             let places = self.places(name);
             let first = places.partition_point(|place| *place < track.due);
-            for at in (first..places.len()).filter(|at| !track.seen.contains(at)) {
+            let end = places.partition_point(|place| *place < until);
+            for at in (first..end).filter(|at| !track.seen.contains(at)) {
                 let is_away = track.excused.iter().any(|(start, end)| (*start..*end).contains(&at));
                 if is_away || self.excused.contains(&places[at]) {
                     faults.told += 1;
@@ -199,6 +207,17 @@ impl Track {
 }
 
 impl Faults {
+    /// These faults too.
+    pub fn add(&mut self, other: Self) {
+        self.lost += other.lost;
+        self.twice += other.twice;
+        self.reordered += other.reordered;
+        self.foreign += other.foreign;
+        self.told += other.told;
+        let room = EXAMPLES.saturating_sub(self.examples.len());
+        self.examples.extend(other.examples.into_iter().take(room));
+    }
+
     /// Whether there was none. What was told is none.
     pub fn none(&self) -> bool {
         self.lost + self.twice + self.reordered + self.foreign == 0
@@ -292,6 +311,15 @@ mod tests {
     #[test]
     fn who_never_comes_back_has_lost_the_rest() {
         assert_eq!(faults("a0 away"), [4, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn to_who_left_nothing_is_due_any_more() {
+        let heard = ["a1", "a2"].map(|payload| Entry::Event { channel: "a".into(), payload: payload.into() });
+        let log = Log { client: "c".into(), channels: vec!["a".into()], from: 2, entries: heard.to_vec() };
+        let lost = |until| published().check_stay(&log, until).lost;
+        assert_eq!([5, 6, 7, 9].map(lost), [0, 0, 1, 2], "a3 is event number 6, a4 number 8");
+        assert!(!published().check([&log]).none(), "who stays has lost them");
     }
 
     #[test]
