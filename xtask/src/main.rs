@@ -3,6 +3,7 @@
 //! Knows the repository's layout and other people's tools; depends on none of our crates, so that it builds in seconds.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people")]
 
+mod capacity;
 mod cluster;
 mod process;
 mod program;
@@ -45,7 +46,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Writes the documents that are made from code: docs/configuration.md
+    /// Writes the documents that are made from code and figures: docs/configuration.md, docs/capacity.md
     Docs,
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use crate::{program, workspace};
+use crate::{capacity, program, workspace};
 
 /// Measures, and writes docs/results/first-figures.{md,json}.
 ///
@@ -81,11 +81,15 @@ was published; `told` are events that went by while a client knew that it was aw
 with the fault planted or the defence left out: it must find it.\n\n\
 | what | how it was |\n| --- | --- |\n";
 
-/// Writes docs/configuration.md from the settings' own documentation.
+/// Writes docs/capacity.md from its figures, and docs/configuration.md from the settings' own documentation.
 ///
 /// # Errors
-/// When the build fails or the file cannot be written.
+/// When a figure is wrong, the build fails, or a file cannot be written.
 pub(crate) fn docs() -> Result<ExitCode> {
+    let figures = fs::read_to_string(workspace::root().join(capacity::INPUT)).context(capacity::INPUT)?;
+    let path = workspace::root().join(capacity::PAGE);
+    fs::write(&path, capacity::page(&figures)?).with_context(|| path.display().to_string())?;
+    println!("wrote {}", path.display());
     let mut command =
         workspace::cargo(["run", "--release", "--package", "tidegate", "--", "config", "reference"]);
     let text = program::output(&mut command)?;

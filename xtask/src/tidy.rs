@@ -2,6 +2,7 @@
 //!
 //! Each check is a function from texts to problems, and has a test that shows it can fail.
 
+mod capacity;
 mod channels;
 mod documents;
 mod layers;
@@ -45,7 +46,7 @@ pub(crate) fn check() -> Result<()> {
 }
 
 fn problems(tree: &Tree) -> Vec<String> {
-    let checks: [fn(&Tree) -> Vec<String>; 10] = [
+    let checks: [fn(&Tree) -> Vec<String>; 11] = [
         layers::check,
         sources::length,
         sources::module_docs,
@@ -56,6 +57,7 @@ fn problems(tree: &Tree) -> Vec<String> {
         operations::check,
         paths::check,
         suites::check,
+        capacity::check,
     ];
     checks.iter().flat_map(|check| check(tree)).collect()
 }

@@ -207,3 +207,14 @@ fn what_an_operator_meets_and_the_page_does_not_explain_is_found() {
     assert_eq!(problems.len(), 6, "{problems:?}");
     one(&operations::check(&Tree::of(&[])), "is missing");
 }
+
+#[test]
+fn a_page_of_sizes_that_is_not_what_its_figures_make_is_found() {
+    let input = include_str!("../../../docs/capacity.toml");
+    let page = crate::capacity::page(input).expect("a page");
+    let check =
+        |page| capacity::check(&Tree::of(&[("docs/capacity.toml", input), ("docs/capacity.md", page)]));
+    assert_eq!(check(page.as_str()), Vec::<String>::new());
+    assert_eq!(check("# Capacity\n").len(), 1);
+    assert_eq!(capacity::check(&Tree::of(&[("docs/capacity.toml", "[wire]")])).len(), 1);
+}
