@@ -11,7 +11,7 @@ const HEAD: &str = "# Capacity
 
 How many nodes, how many shards of Redis and how much network a load takes: computed from measured figures, not tried at this size.
 The figures, with where each comes from, stand at the end; put your own into `docs/capacity.toml` and run `cargo xtask docs`. Take the
-tables as a first size and measure yours before you buy ([loadtest](../loadtest/README.md)).
+tables as a first size and measure yours before you buy ([performance.md](performance.md), [loadtest](../loadtest/README.md)).
 
 ";
 
