@@ -17,8 +17,10 @@ pub enum Start {
 /// What one delivery was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The next one, or later than that: what lies between is missing for now.
+    /// The next one.
     Fine,
+    /// Later than the next one: so many that lie between are missing for now.
+    Skipped(u64),
     /// It had been missing: a later one overtook it.
     Reordered,
     /// It had come before.
@@ -28,7 +30,7 @@ pub enum Verdict {
 }
 
 /// What went wrong, in events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Faults {
     /// Published, never delivered.
     pub lost: u64,
@@ -90,7 +92,7 @@ impl Checker {
             None => Verdict::Stray,
         };
         match verdict {
-            Verdict::Fine => {}
+            Verdict::Fine | Verdict::Skipped(_) => {}
             Verdict::Reordered => self.faults.reordered += 1,
             Verdict::Twice => self.faults.twice += 1,
             Verdict::Stray => self.faults.stray += 1,
@@ -120,9 +122,10 @@ impl Sequence {
             return Verdict::Fine;
         }
         if sequence > self.next {
-            self.missing.push(self.next..sequence);
+            let skipped = self.next..sequence;
+            self.missing.push(skipped.clone());
             self.next = sequence + 1;
-            return Verdict::Fine;
+            return Verdict::Skipped(skipped.end - skipped.start);
         }
         let Some(index) = self.missing.iter().position(|range| range.contains(&sequence)) else {
             return Verdict::Twice;
@@ -190,7 +193,9 @@ mod tests {
         assert_eq!(checker.take(2, 1), Verdict::Fine);
         assert_eq!(checker.take(2, 1), Verdict::Twice);
         assert_eq!(checker.take(9, 1), Verdict::Stray);
+        assert_eq!(checker.take(2, 4), Verdict::Skipped(2));
+        assert_eq!(checker.take(2, 3), Verdict::Reordered);
         let faults = checker.finish(u64::from);
-        assert_eq!(faults, Faults { lost: 1, twice: 1, stray: 1, reordered: 0 });
+        assert_eq!(faults, Faults { lost: 1, twice: 1, stray: 1, reordered: 1 });
     }
 }

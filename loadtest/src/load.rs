@@ -43,10 +43,21 @@ impl Load {
     /// # Errors
     /// When one is refused, or they are not open in time (10 s and 1 s for each 200).
     pub fn open(scenario: &Arc<Scenario>, watch: impl Fn(u64)) -> Result<Self> {
+        Self::open_watched(scenario, Arc::default(), watch)
+    }
+
+    /// The same with a `progress` that others watch already.
+    ///
+    /// # Errors
+    /// As [`Load::open`].
+    pub fn open_watched(
+        scenario: &Arc<Scenario>,
+        progress: Arc<Progress>,
+        watch: impl Fn(u64),
+    ) -> Result<Self> {
         crate::files::check_room(scenario.connections as usize)?;
         let host = host_of(&scenario.url, &["ws", "http"])?;
         let address = host.to_socket_addrs()?.next().with_context(|| format!("{host} has no address"))?;
-        let progress = Arc::new(Progress::default());
         let receivers = scenario.receivers.max(1);
         let mut load = Self { progress: Arc::clone(&progress), threads: Vec::new() };
         for receiver in 0..receivers {

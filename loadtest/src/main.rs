@@ -13,8 +13,11 @@ use clap::{Args, Parser, Subcommand};
 use tidegate_loadtest::door::Doors;
 use tidegate_loadtest::outlet::Target;
 use tidegate_loadtest::rate::Rate;
+use tidegate_loadtest::report::Report;
+use tidegate_loadtest::report::compare::Comparison;
 use tidegate_loadtest::run::Source;
 use tidegate_loadtest::scenario::Scenario;
+use tidegate_loadtest::vitals::Vitals;
 use tidegate_loadtest::{bench, floor, publisher, room_floor, run};
 
 /// Load generator for Tidegate.
@@ -29,6 +32,10 @@ struct Command {
 enum What {
     /// One scenario: open connections, publish at a rate, check every delivery.
     Run(Run),
+    /// Render a report again from its JSON.
+    Report(Again),
+    /// Two reports side by side, and what got worse.
+    Compare(Compare),
     /// The floor: write one frame to each socket, nothing else.
     Floor(Floor),
     /// The room floor: read a Redis subscription, write to each subscriber of the room.
@@ -78,9 +85,35 @@ struct Run {
     /// Receiving threads.
     #[arg(long, default_value_t = 1)]
     receivers: u32,
-    /// Write the report here too.
+    /// Watch CPU and memory of this process; several with commas.
+    #[arg(long, value_delimiter = ',')]
+    server_pid: Vec<u32>,
+    /// Write the report here too, for machines.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Write the report here too, as a page for a browser.
+    #[arg(long)]
+    html: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Again {
+    /// What `run --json` wrote.
+    report: PathBuf,
+    /// Write it as a page for a browser.
+    #[arg(long)]
+    html: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Compare {
+    /// What `run --json` wrote: how it was.
+    a: PathBuf,
+    /// The same: how it is.
+    b: PathBuf,
+    /// How much worse a figure may be, in percent.
+    #[arg(long, default_value = "10", value_parser = percent)]
+    tolerance: f64,
 }
 
 #[derive(Args)]
@@ -153,6 +186,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
     (length <= Duration::from_secs(86_400)).then_some(length).ok_or_else(|| "at most a day".to_owned())
 }
 
+fn percent(text: &str) -> Result<f64, String> {
+    let percent = text.strip_suffix('%').unwrap_or(text).parse::<f64>().map_err(|error| error.to_string())?;
+    (0.0..1e6).contains(&percent).then_some(percent / 100.0).ok_or_else(|| "0 or more".to_owned())
+}
+
 fn main() -> ExitCode {
     match Command::parse().what.start() {
         Ok(true) => ExitCode::SUCCESS,
@@ -178,6 +216,8 @@ impl What {
                 room_floor::serve(floor::listen(listen)?, &redis, connections)?;
                 Ok(true)
             }
+            Self::Report(again) => again.start(),
+            Self::Compare(compare) => compare.start(),
             Self::Bench(bench) => bench.start(),
         }
     }
@@ -195,13 +235,40 @@ impl Run {
             let (rate, window, length) = (self.rate, self.window, self.seconds);
             (scenario, Source::Publish(publisher::Settings { rate, window, length, target }))
         };
-        let report = run::run(scenario, &source)?;
+        let report = run::run(scenario, &source, Vitals::new(&self.server_pid)?)?;
         print!("{report}");
         if let Some(path) = self.json {
-            let file = File::create(&path).with_context(|| path.display().to_string())?;
-            serde_json::to_writer_pretty(file, &report)?;
+            report.write(&path)?;
+        }
+        if let Some(path) = self.html {
+            report.write_html(&path)?;
         }
         Ok(report.passed())
+    }
+}
+
+impl Again {
+    #[expect(clippy::print_stdout, reason = "the table is what the command is for")]
+    fn start(self) -> Result<bool> {
+        let report = Report::read(&self.report)?;
+        match self.html {
+            Some(path) => report.write_html(&path)?,
+            None => print!("{report}"),
+        }
+        Ok(true)
+    }
+}
+
+impl Compare {
+    #[expect(clippy::print_stdout, reason = "the table is what the command is for")]
+    #[expect(clippy::print_stderr, reason = "a warning beside the table")]
+    fn start(self) -> Result<bool> {
+        let comparison = Comparison::new(&Report::read(&self.a)?, &Report::read(&self.b)?, self.tolerance);
+        for difference in &comparison.differences {
+            eprintln!("the scenarios differ: {difference}");
+        }
+        print!("{comparison}");
+        Ok(!comparison.worse())
     }
 }
 

@@ -2,9 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use crate::series::Board;
+
 /// Counters that all threads see. They order nothing: each is read for itself.
 #[derive(Debug, Default)]
 pub struct Progress {
+    /// Where receivers leave what they heard, second by second.
+    pub board: Board,
     open: AtomicU64,
     expected: AtomicU64,
     delivered: AtomicU64,

@@ -50,6 +50,7 @@ pub fn receive(
     let mut scratch = vec![0; SCRATCH];
     let mut tally = Tally::default();
     let mut opening = 0;
+    let mut cut = progress.board.cut();
     while !progress.stopped() {
         while opening < OPENING
             && let Some(number) = numbers.next()
@@ -67,6 +68,11 @@ pub fn receive(
         match poll.poll(&mut events, Some(TICK)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             other => other?,
+        }
+        let current = progress.board.cut();
+        if current != cut {
+            tally.hand_over(&progress.board, cut);
+            cut = current;
         }
         let before = tally.delivered;
         for event in &events {
@@ -96,6 +102,7 @@ pub fn receive(
                 }
                 Phase::Ended(reason) if was_open => {
                     *tally.ended.entry(reason.clone()).or_default() += 1;
+                    tally.lately.ended += 1;
                 }
                 Phase::Ended(reason) => bail!("a connection ended before it was open: {reason}"),
                 _ => {}
@@ -103,6 +110,7 @@ pub fn receive(
         }
         progress.deliver(tally.delivered - before);
     }
+    tally.hand_over(&progress.board, cut);
     let checkers = connections.into_iter().map(|connection| connection.checker).collect();
     Ok(Heard { tally, checkers })
 }

@@ -9,9 +9,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::clock;
 use crate::load::Load;
+use crate::progress::Progress;
 use crate::publisher::{Publisher, Settings};
 use crate::report::Report;
 use crate::scenario::Scenario;
+use crate::series::Recorder;
+use crate::vitals::Vitals;
 
 /// Between the last subscription and the first event.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -25,17 +28,22 @@ pub enum Source {
     Server(Duration),
 }
 
-/// Runs a scenario. On a terminal a bar shows how far it is.
+/// Runs a scenario. On a terminal a bar shows how far it is. `server` is watched meanwhile.
 ///
 /// # Errors
 /// When connections or publishing fail; lost events are no error but part of the report.
-pub fn run(scenario: Scenario, source: &Source) -> Result<Report> {
+pub fn run(scenario: Scenario, source: &Source, server: Vitals) -> Result<Report> {
     let scenario = Arc::new(scenario);
     let bar = bar(u64::from(scenario.connections), "connecting  {bar:40} {pos}/{len}");
-    let load = Load::open(&scenario, |open| bar.set_position(open))?;
+    let progress = Arc::<Progress>::default();
+    let mut recorder = Recorder::new(&progress, server)?;
+    let opening = clock::now();
+    let load = Load::open_watched(&scenario, progress, |open| bar.set_position(open))?;
+    let ramp = clock::now() - opening;
     bar.finish_and_clear();
 
     let start = clock::now() + clock::nanos(PAUSE);
+    recorder.start(start);
     let length = match source {
         Source::Publish(settings) => settings.length,
         Source::Server(length) => *length,
@@ -60,12 +68,14 @@ pub fn run(scenario: Scenario, source: &Source) -> Result<Report> {
     if !published.is_empty() {
         load.settle();
     }
+    let recording = recorder.stop()?;
     let outcome = load.finish(&published)?;
     let (rate, start) = match source {
         Source::Publish(settings) => (settings.rate.to_string(), start),
         Source::Server(_) => ("the server's".to_owned(), outcome.tally.first),
     };
-    Ok(Report::new(&scenario, rate, start, published.iter().sum(), &outcome))
+    let series = recording.finish();
+    Ok(Report::new(&scenario, rate, (ramp, start), published.iter().sum(), &outcome, series))
 }
 
 fn bar(length: u64, template: &str) -> ProgressBar {

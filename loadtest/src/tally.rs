@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::checker::Checker;
+use crate::checker::{Checker, Verdict};
 use crate::latency::Latency;
+use crate::series::{Board, Lately};
 use crate::stamp::Stamp;
 
 /// Counts of one thread; merged at the end.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// How late deliveries were.
+    /// How late deliveries were; those of `lately` are not in it yet.
     pub latency: Latency,
+    /// What came since [`Tally::hand_over`].
+    pub lately: Lately,
     /// Events of this run.
     pub delivered: u64,
     /// Frames without one: other publishers', hints, comments.
@@ -24,6 +27,13 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Puts what came lately on the board, as part of `cut`, and into the sums.
+    pub fn hand_over(&mut self, board: &Board, cut: usize) {
+        self.latency.merge(&self.lately.latency);
+        board.add(cut, &self.lately);
+        self.lately.clear();
+    }
+
     /// Adds another thread's.
     pub fn merge(&mut self, other: &Self) {
         self.latency.merge(&other.latency);
@@ -76,14 +86,19 @@ impl Ear<'_> {
     }
 
     fn take(&mut self, stamp: Stamp, checker: &mut Checker) {
-        checker.take(stamp.channel, stamp.sequence);
+        match checker.take(stamp.channel, stamp.sequence) {
+            Verdict::Skipped(count) => self.tally.lately.missing += count.cast_signed(),
+            Verdict::Reordered => self.tally.lately.missing -= 1,
+            Verdict::Fine | Verdict::Twice | Verdict::Stray => {}
+        }
         if self.tally.delivered == 0 {
             self.tally.first = self.now;
         }
         self.tally.delivered += 1;
+        self.tally.lately.delivered += 1;
         self.tally.last = self.now;
         if stamp.due >= self.measure_from {
-            self.tally.latency.record(self.now.saturating_sub(stamp.due));
+            self.tally.lately.latency.record(self.now.saturating_sub(stamp.due));
         }
     }
 }
@@ -113,7 +128,7 @@ mod tests {
         ear.hear(&payload, &mut hint, &mut checker);
         ear.hear(b"{\"type\":\"ping\"}", &mut hint, &mut checker);
         assert_eq!((tally.delivered, tally.other, tally.last, hint), (2, 2, 50, 8));
-        assert_eq!(tally.latency.percentiles().max_us, 0.0);
+        assert_eq!(tally.lately.latency.count(), 0, "both were due before anything is measured");
         assert!(checker.finish(|_| 2).none());
     }
 }

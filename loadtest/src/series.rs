@@ -1,0 +1,293 @@
+//! A run second by second: how many connections, deliveries, how late, and what the server used.
+//!
+//! A thread of its own makes the cuts and looks at the counters. Receivers see from one atomic that a cut was
+//! made, and then leave what they counted on the board: once a second, so a delivery costs them nothing.
+//! Deliveries before the first due event (the ramp-up, a server that sends already) have negative times.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::latency::{Latency, Percentiles};
+use crate::progress::Progress;
+use crate::vitals::{Usage, Vitals};
+
+/// Between two cuts.
+const SECOND: u64 = 1_000_000_000;
+/// Parts whose histograms are kept (190 kB each). A receiver that brings something for an older one, because it got
+/// no CPU for so many seconds, adds it to the oldest that is left.
+const KEPT: usize = 4;
+
+/// What one receiver counted since the last cut.
+#[derive(Clone, Debug, Default)]
+pub struct Lately {
+    /// Events to connections.
+    pub delivered: u64,
+    /// Events that a later one has overtaken, less those that came after all.
+    pub missing: i64,
+    /// Connections that the server ended.
+    pub ended: u64,
+    /// How late deliveries were.
+    pub latency: Latency,
+}
+
+impl Lately {
+    /// Begins anew, and keeps the room it has.
+    pub fn clear(&mut self) {
+        (self.delivered, self.missing, self.ended) = (0, 0, 0);
+        self.latency.clear();
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.delivered += other.delivered;
+        self.missing += other.missing;
+        self.ended += other.ended;
+        self.latency.merge(&other.latency);
+    }
+}
+
+/// Where receivers leave what they counted, in parts from cut to cut.
+#[derive(Debug, Default)]
+pub struct Board {
+    cut: AtomicUsize,
+    parts: Mutex<Parts>,
+}
+
+#[derive(Debug, Default)]
+struct Parts {
+    /// Those that nobody adds to any more, latency told.
+    done: Vec<Part>,
+    /// The newest, [`KEPT`] at most.
+    open: VecDeque<Lately>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    delivered: u64,
+    missing: i64,
+    ended: u64,
+    latency: Option<Percentiles>,
+}
+
+impl Board {
+    /// The part that is under way. Whoever sees a new one leaves what it has for the one before.
+    #[must_use]
+    pub fn cut(&self) -> usize {
+        self.cut.load(Relaxed)
+    }
+
+    /// Adds to the part `cut`.
+    pub fn add(&self, cut: usize, lately: &Lately) {
+        let mut parts = self.parts();
+        let place = cut.saturating_sub(parts.done.len());
+        while parts.open.len() <= place {
+            parts.open.push_back(Lately::default());
+        }
+        parts.open[place].add(lately);
+        while parts.open.len() > KEPT {
+            parts.close_oldest();
+        }
+    }
+
+    /// How late deliveries were in the last part that is over: a live figure.
+    #[must_use]
+    pub fn latest(&self) -> Option<Percentiles> {
+        let place = self.cut().checked_sub(1)?;
+        let parts = self.parts();
+        let place = place.checked_sub(parts.done.len())?;
+        parts.open.get(place)?.latency.told()
+    }
+
+    fn begin_next(&self) {
+        self.cut.fetch_add(1, Relaxed);
+    }
+
+    fn take(&self) -> Vec<Part> {
+        let mut parts = self.parts();
+        while !parts.open.is_empty() {
+            parts.close_oldest();
+        }
+        std::mem::take(&mut parts.done)
+    }
+
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Parts {
+    fn close_oldest(&mut self) {
+        let Some(Lately { delivered, missing, ended, latency }) = self.open.pop_front() else { return };
+        self.done.push(Part { delivered, missing, ended, latency: latency.told() });
+    }
+}
+
+/// One row of the series: about a second.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Second {
+    /// When it ended, in seconds since the first event was due; below 0 while connections open.
+    pub at: f64,
+    /// How long it was: 1, but for the last ones before and after the events.
+    pub length: f64,
+    /// Connections open at its end.
+    pub open: u64,
+    /// Events published in it.
+    pub published: u64,
+    /// Events to connections in it.
+    pub delivered: u64,
+    /// Deliveries a second.
+    pub deliveries_per_second: f64,
+    /// Events that a connection has not got so far though it got a later one.
+    pub missing: u64,
+    /// Of the deliveries in it; `None` without any.
+    pub latency: Option<Percentiles>,
+    /// CPU of the server in cores; `None` when it is not watched, or has ended.
+    pub cores: Option<f64>,
+    /// Resident memory of the server in bytes.
+    pub memory: Option<u64>,
+    /// CPU of the generator itself in cores.
+    pub generator_cores: f64,
+}
+
+impl Second {
+    /// Whether it lies after the first due event. The cut there is made a little late, never early.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.at > self.length / 2.0
+    }
+}
+
+/// What was seen at one cut.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    at: u64,
+    open: u64,
+    published: u64,
+    server: Option<Usage>,
+    own: Usage,
+}
+
+enum Order {
+    Start(u64),
+    Stop,
+}
+
+/// Makes the cuts while a run goes on.
+#[derive(Debug)]
+pub struct Recorder {
+    orders: SyncSender<Order>,
+    thread: JoinHandle<Vec<Look>>,
+    progress: Arc<Progress>,
+    start: u64,
+}
+
+impl Recorder {
+    /// Begins, with the connections still to be opened.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    pub fn new(progress: &Arc<Progress>, server: Vitals) -> Result<Self> {
+        // Two orders in a life: neither waits.
+        let (orders, inbox) = sync_channel(2);
+        let shared = Arc::clone(progress);
+        let thread = thread::Builder::new().name("recorder".to_owned()).spawn(move || {
+            let mut looks = vec![look(&shared, &server)];
+            let mut next = looks[0].at + SECOND;
+            loop {
+                let left = Duration::from_nanos(next.saturating_sub(clock::now()));
+                match inbox.recv_timeout(left) {
+                    Ok(Order::Start(start)) => next = start,
+                    Err(RecvTimeoutError::Timeout) => {
+                        shared.board.begin_next();
+                        looks.push(look(&shared, &server));
+                        next += SECOND;
+                    }
+                    // What still comes belongs to the last part.
+                    Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => {
+                        looks.push(look(&shared, &server));
+                        return looks;
+                    }
+                }
+            }
+        })?;
+        Ok(Self { orders, thread, progress: Arc::clone(progress), start: clock::now() })
+    }
+
+    /// Everybody is in; the first event is due at `start`: a cut, and time 0.
+    pub fn start(&mut self, start: u64) {
+        self.start = start;
+        let _ = self.orders.try_send(Order::Start(start));
+    }
+
+    /// Makes the last cut.
+    ///
+    /// # Errors
+    /// When the thread has failed.
+    pub fn stop(self) -> Result<Recording> {
+        let _ = self.orders.try_send(Order::Stop);
+        let looks = self.thread.join().map_err(|_| anyhow!("the recorder panicked"))?;
+        Ok(Recording { looks, progress: self.progress, start: self.start })
+    }
+}
+
+/// All cuts are made; receivers may still have something to leave.
+#[derive(Debug)]
+pub struct Recording {
+    looks: Vec<Look>,
+    progress: Arc<Progress>,
+    start: u64,
+}
+
+impl Recording {
+    /// The rows, once the receivers have ended.
+    #[must_use]
+    pub fn finish(self) -> Vec<Second> {
+        rows(&self.looks, &self.progress.board.take(), self.start)
+    }
+}
+
+fn look(progress: &Progress, server: &Vitals) -> Look {
+    let own = Vitals::own().look().unwrap_or_default();
+    let (open, published) = (progress.open(), progress.published());
+    Look { at: clock::now(), open, published, server: server.look(), own }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts and times of one run")]
+fn rows(looks: &[Look], parts: &[Part], start: u64) -> Vec<Second> {
+    let (mut missing, mut ended) = (0, 0);
+    let mut rows = Vec::new();
+    for (index, pair) in looks.windows(2).enumerate() {
+        let (before, after) = (pair[0], pair[1]);
+        let part = parts.get(index).copied();
+        let part = part.unwrap_or(Part { delivered: 0, missing: 0, ended: 0, latency: None });
+        missing += part.missing;
+        ended += part.ended;
+        let nanos = after.at.saturating_sub(before.at).max(1) as f64;
+        // A thread that has ended takes its time along.
+        let cores = |after: Usage, before: Usage| after.cpu.saturating_sub(before.cpu) as f64 / nanos;
+        rows.push(Second {
+            at: (after.at as f64 - start as f64) / 1e9,
+            length: nanos / 1e9,
+            open: after.open.saturating_sub(ended),
+            published: after.published - before.published,
+            delivered: part.delivered,
+            deliveries_per_second: part.delivered as f64 / nanos * 1e9,
+            missing: missing.max(0).cast_unsigned(),
+            latency: part.latency,
+            cores: after.server.zip(before.server).map(|(after, before)| cores(after, before)),
+            memory: after.server.map(|usage| usage.memory),
+            generator_cores: cores(after.own, before.own),
+        });
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests;
