@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::latency::{Latency, Percentiles};
 use crate::progress::Progress;
-use crate::vitals::{Usage, Vitals};
+use crate::vitals::{Usage, Vitals, own_cpu};
 
 /// Between two cuts.
 const SECOND: u64 = 1_000_000_000;
@@ -171,7 +171,7 @@ struct Look {
     open: u64,
     published: u64,
     server: Option<Usage>,
-    own: Usage,
+    own_cpu: u64,
 }
 
 enum Order {
@@ -193,12 +193,12 @@ impl Recorder {
     ///
     /// # Errors
     /// When no thread can be had.
-    pub fn new(progress: &Arc<Progress>, server: Vitals) -> Result<Self> {
+    pub fn new(progress: &Arc<Progress>, mut server: Vitals) -> Result<Self> {
         // Two orders in a life: neither waits.
         let (orders, inbox) = sync_channel(2);
         let shared = Arc::clone(progress);
         let thread = thread::Builder::new().name("recorder".to_owned()).spawn(move || {
-            let mut looks = vec![look(&shared, &server)];
+            let mut looks = vec![look(&shared, &mut server)];
             let mut next = looks[0].at + SECOND;
             loop {
                 let left = Duration::from_nanos(next.saturating_sub(clock::now()));
@@ -206,12 +206,12 @@ impl Recorder {
                     Ok(Order::Start(start)) => next = start,
                     Err(RecvTimeoutError::Timeout) => {
                         shared.board.begin_next();
-                        looks.push(look(&shared, &server));
+                        looks.push(look(&shared, &mut server));
                         next += SECOND;
                     }
                     // What still comes belongs to the last part.
                     Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => {
-                        looks.push(look(&shared, &server));
+                        looks.push(look(&shared, &mut server));
                         return looks;
                     }
                 }
@@ -253,10 +253,9 @@ impl Recording {
     }
 }
 
-fn look(progress: &Progress, server: &Vitals) -> Look {
-    let own = Vitals::own().look().unwrap_or_default();
+fn look(progress: &Progress, server: &mut Vitals) -> Look {
     let (open, published) = (progress.open(), progress.published());
-    Look { at: clock::now(), open, published, server: server.look(), own }
+    Look { at: clock::now(), open, published, server: server.look(), own_cpu: own_cpu() }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts and times of one run")]
@@ -270,8 +269,7 @@ fn rows(looks: &[Look], parts: &[Part], start: u64) -> Vec<Second> {
         missing += part.missing;
         ended += part.ended;
         let nanos = after.at.saturating_sub(before.at).max(1) as f64;
-        // A thread that has ended takes its time along.
-        let cores = |after: Usage, before: Usage| after.cpu.saturating_sub(before.cpu) as f64 / nanos;
+        let cores = |after: u64, before: u64| after.saturating_sub(before) as f64 / nanos;
         rows.push(Second {
             at: (after.at as f64 - start as f64) / 1e9,
             length: nanos / 1e9,
@@ -281,9 +279,9 @@ fn rows(looks: &[Look], parts: &[Part], start: u64) -> Vec<Second> {
             deliveries_per_second: part.delivered as f64 / nanos * 1e9,
             missing: missing.max(0).cast_unsigned(),
             latency: part.latency,
-            cores: after.server.zip(before.server).map(|(after, before)| cores(after, before)),
+            cores: after.server.zip(before.server).map(|(after, before)| cores(after.cpu, before.cpu)),
             memory: after.server.map(|usage| usage.memory),
-            generator_cores: cores(after.own, before.own),
+            generator_cores: cores(after.own_cpu, before.own_cpu),
         });
     }
     rows

@@ -2,18 +2,26 @@
 //!
 //! Process ids come in, sums come out. It knows neither who they are nor what they do.
 
+use std::collections::HashMap;
 use std::fs;
 
 use anyhow::{Result, ensure};
+use rustix::time::{ClockId, clock_gettime};
 
 /// Processes that are watched together, as the nodes of one gateway.
 #[derive(Clone, Debug, Default)]
-pub struct Vitals(Vec<u32>);
+pub struct Vitals {
+    pids: Vec<u32>,
+    /// What each thread had used when it was last seen. A thread that ends takes its count along.
+    threads: HashMap<u32, u64>,
+    /// The sum of what all threads were seen to use.
+    cpu: u64,
+}
 
 /// What they have used and hold at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// CPU time of all threads that are left, user and system, in nanoseconds.
+    /// CPU time of all threads, user and system, in nanoseconds; it never goes down.
     pub cpu: u64,
     /// Resident memory of their own, not of files, in bytes.
     pub memory: u64,
@@ -26,39 +34,54 @@ impl Vitals {
     /// When one of them is not there, or not ours to look at.
     pub fn new(pids: &[u32]) -> Result<Self> {
         for &pid in pids {
-            ensure!(usage(pid).is_some(), "no process {pid} whose CPU time and memory can be read");
+            ensure!(
+                threads(pid).is_some() && memory(pid).is_some(),
+                "no process {pid} whose CPU time and memory can be read"
+            );
         }
-        Ok(Self(pids.to_vec()))
-    }
-
-    /// This process.
-    #[must_use]
-    pub fn own() -> Self {
-        Self(vec![std::process::id()])
+        Ok(Self { pids: pids.to_vec(), ..Self::default() })
     }
 
     /// The sum of all; `None` when none is watched, or one has ended.
-    #[must_use]
-    pub fn look(&self) -> Option<Usage> {
+    pub fn look(&mut self) -> Option<Usage> {
         let mut sum = None;
-        for &pid in &self.0 {
-            let (Usage { cpu, memory }, one) = (sum.unwrap_or_default(), usage(pid)?);
-            sum = Some(Usage { cpu: cpu + one.cpu, memory: memory + one.memory });
+        let mut seen = HashMap::new();
+        for &pid in &self.pids {
+            sum = Some(sum.unwrap_or(0) + memory(pid)?);
+            seen.extend(threads(pid)?);
         }
-        sum
+        let before = std::mem::replace(&mut self.threads, seen);
+        for (thread, now) in &self.threads {
+            // A number may be given again: then it counts from 0.
+            self.cpu += now.checked_sub(before.get(thread).copied().unwrap_or(0)).unwrap_or(*now);
+        }
+        Some(Usage { cpu: self.cpu, memory: sum? })
     }
 }
 
-fn usage(pid: u32) -> Option<Usage> {
-    let mut cpu = 0;
-    // The scheduler's own count: the ticks of /proc/PID/stat are 10 ms each.
+/// CPU time of this process, threads that have ended included, in nanoseconds.
+#[must_use]
+pub fn own_cpu() -> u64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    let part = |part: i64| u64::try_from(part).unwrap_or(0);
+    part(time.tv_sec) * 1_000_000_000 + part(time.tv_nsec)
+}
+
+/// What each thread has used, in nanoseconds. The scheduler's own count: the ticks of /proc/PID/stat are 10 ms each.
+fn threads(pid: u32) -> Option<HashMap<u32, u64>> {
+    let mut threads = HashMap::new();
     for task in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
+        let task = task.ok()?;
         // A thread may end while we look.
-        let Ok(text) = fs::read_to_string(task.ok()?.path().join("schedstat")) else { continue };
-        cpu += text.split(' ').next()?.parse::<u64>().ok()?;
+        let Ok(text) = fs::read_to_string(task.path().join("schedstat")) else { continue };
+        let thread = task.file_name().to_str()?.parse().ok()?;
+        threads.insert(thread, text.split(' ').next()?.parse().ok()?);
     }
-    let memory = anonymous(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)?;
-    Some(Usage { cpu, memory })
+    Some(threads)
+}
+
+fn memory(pid: u32) -> Option<u64> {
+    anonymous(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 
 fn anonymous(status: &str) -> Option<u64> {
@@ -68,6 +91,9 @@ fn anonymous(status: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
     use super::*;
 
     #[test]
@@ -77,11 +103,25 @@ mod tests {
     }
 
     #[test]
-    fn we_see_ourselves_and_several_add_up() {
-        let own = Vitals::own().look().unwrap();
-        assert!(own.cpu > 0 && own.memory > 0);
-        let twice = Vitals(vec![std::process::id(); 2]).look().unwrap();
-        assert!(twice.cpu >= 2 * own.cpu);
+    fn time_of_threads_that_have_ended_stays() {
+        let mut vitals = Vitals::new(&[std::process::id()]).unwrap();
+        let before = vitals.look().unwrap();
+        assert!(before.memory > 0);
+        let (work, seen) = (Barrier::new(2), Barrier::new(2));
+        let used = thread::scope(|scope| {
+            scope.spawn(|| {
+                let from = own_cpu();
+                while own_cpu() - from < 20_000_000 {}
+                work.wait();
+                seen.wait();
+            });
+            work.wait();
+            let used = vitals.look().unwrap();
+            seen.wait();
+            used
+        });
+        assert!(used.cpu >= before.cpu);
+        assert!(vitals.look().unwrap().cpu >= used.cpu, "the thread has ended, its time has not");
     }
 
     #[test]

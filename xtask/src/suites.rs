@@ -32,6 +32,8 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("readme", &[Redis, Nginx, Curl]),
     ("redis", &[Redis]),
     ("replicated", &[Redis]),
+    ("report", &[]),
+    ("report_page", &[Browser, Node]),
     ("resume", &[Redis]),
     ("rust_client", &[]),
     ("rust_client_faults", &[Redis, Nginx]),

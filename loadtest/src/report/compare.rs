@@ -58,7 +58,7 @@ impl Comparison {
                 |of: &[Figure]| of.iter().find(|other| other.key == figure.key).map(|found| found.value);
             let (a, b) = (value(&ours), value(&theirs));
             let change = a.zip(b).map_or(Change::Missing, |(a, b)| judge(figure.better, a, b, tolerance));
-            lines.push(Line { figure: *figure, a, b, change });
+            lines.push(Line { figure: figure.clone(), a, b, change });
         }
         Self { lines, differences: differences(&a.scenario, &b.scenario) }
     }
@@ -135,6 +135,7 @@ impl fmt::Display for Comparison {
 mod tests {
     use super::*;
     use crate::report::tests::sample;
+    use crate::report::units::Unit;
 
     fn change(edit: impl Fn(&mut Report), key: &str) -> (Change, bool) {
         let mut b = sample();
@@ -174,6 +175,16 @@ mod tests {
         assert_eq!(change(|report| report.server = None, "memory"), (Change::Missing, false));
         let comparison = Comparison::new(&Report { server: None, ..sample() }, &sample(), 0.1);
         assert!(comparison.to_string().contains("only in one"));
+    }
+
+    #[test]
+    fn what_a_scenario_adds_is_compared_too() {
+        let with = |value| {
+            let figure = Figure::new("caught_up_us", "caught up", value, Unit::Microseconds, Better::Less);
+            sample().with_figures(vec![figure])
+        };
+        assert!(Comparison::new(&with(1e6), &with(2e6), 0.1).worse());
+        assert!(!Comparison::new(&with(1e6), &with(1e6), 0.1).worse());
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! Every figure of a report by its name: what is compared, demanded, and shown in the table of the page.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 use super::Report;
 use super::units::Unit;
 
 /// Which way a figure should go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Better {
     /// More is better.
     More,
@@ -17,12 +22,12 @@ pub enum Better {
 }
 
 /// One figure.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// Its name in files: in thresholds and on the page.
-    pub key: &'static str,
+    pub key: Cow<'static, str>,
     /// Its name for people.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// How much.
     pub value: f64,
     /// Of what.
@@ -31,14 +36,22 @@ pub struct Figure {
     pub better: Better,
 }
 
+impl Figure {
+    /// One of ours.
+    #[must_use]
+    pub fn new(key: &'static str, name: &'static str, value: f64, unit: Unit, better: Better) -> Self {
+        Self { key: key.into(), name: name.into(), value, unit, better }
+    }
+}
+
 impl Report {
-    /// All figures, in the order of a table. Those of the server only where it was watched.
+    /// All figures, in the order of a table. Those of the server only where it was watched; those of the scenario last.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts of one run")]
     pub fn figures(&self) -> Vec<Figure> {
         use Better::{Less, More, None, Told};
         use Unit::{Bytes, Cores, Count, Microseconds, PerSecond, Seconds};
-        let figure = |key, name, value, unit, better| Figure { key, name, value, unit, better };
+        let figure = Figure::new;
         let (totals, faults, latency) = (&self.totals, &self.faults, &self.latency);
         let mut figures = vec![
             figure("published", "events published", totals.published as f64, Count, Told),
@@ -77,6 +90,7 @@ impl Report {
                 figure("memory", "server memory, most", server.memory as f64, Bytes, Less),
             ]);
         }
+        figures.extend(self.more.iter().cloned());
         figures
     }
 

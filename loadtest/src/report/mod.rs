@@ -21,6 +21,7 @@ use crate::latency::{Percentiles, Point};
 use crate::load::Outcome;
 use crate::scenario::Scenario;
 use crate::series::Second;
+use figures::Figure;
 use threshold::Threshold;
 
 /// The version of the JSON. It goes up when a field changes its meaning or goes away, not when one is added.
@@ -47,6 +48,8 @@ pub struct Report {
     pub latency: Percentiles,
     /// What the server used; only where it was watched.
     pub server: Option<ServerUse>,
+    /// What else this scenario measures: shown, compared and demanded as all others are.
+    pub more: Vec<Figure>,
     /// What was demanded of the figures.
     pub thresholds: Vec<Threshold>,
     /// All latencies, ascending.
@@ -144,6 +147,7 @@ impl Report {
             faults: outcome.faults,
             latency: tally.latency.percentiles(),
             server: ServerUse::of(&series),
+            more: Vec::new(),
             thresholds: Vec::new(),
             curve: tally.latency.curve(),
             series,
@@ -154,6 +158,13 @@ impl Report {
     #[must_use]
     pub fn passed(&self) -> bool {
         self.passed
+    }
+
+    /// Adds what else was measured, so that it can be demanded.
+    #[must_use]
+    pub fn with_figures(mut self, figures: Vec<Figure>) -> Self {
+        self.more.extend(figures);
+        self
     }
 
     /// Adds what is demanded; a threshold that is not met fails the run.

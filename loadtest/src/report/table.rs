@@ -37,6 +37,9 @@ impl fmt::Display for Report {
             #[expect(clippy::cast_precision_loss, reason = "shown in three digits")]
             row("server memory", Unit::Bytes.show(server.memory as f64))?;
         }
+        for figure in &self.more {
+            row(&figure.name, figure.unit.show(figure.value))?;
+        }
         for threshold in &self.thresholds {
             row(if threshold.met { "met" } else { "NOT MET" }, threshold.to_string())?;
         }

@@ -31,11 +31,11 @@ impl Threshold {
     #[must_use]
     pub fn judge(report: &Report, key: &str, at_most: Option<f64>, at_least: Option<f64>) -> Self {
         let figure = report.figure(key);
-        let value = figure.map(|figure| figure.value);
+        let value = figure.as_ref().map(|figure| figure.value);
         Self {
             figure: key.to_owned(),
-            name: figure.map_or(key, |figure| figure.name).to_owned(),
-            unit: figure.map_or(Unit::Count, |figure| figure.unit),
+            name: figure.as_ref().map_or(key, |figure| &figure.name).to_owned(),
+            unit: figure.as_ref().map_or(Unit::Count, |figure| figure.unit),
             at_most,
             at_least,
             value,

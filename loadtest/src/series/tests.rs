@@ -10,7 +10,7 @@ fn lately(delivered: u64, missing: i64, milliseconds: u64) -> Lately {
 
 fn look(at: u64, cpu: u64) -> Look {
     let server = Some(Usage { cpu, memory: 4096 });
-    Look { at: at * SECOND, open: 10, published: at, server, own: Usage::default() }
+    Look { at: at * SECOND, open: 10, published: at, server, own_cpu: 0 }
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn connections_that_were_ended_are_not_open_and_an_ended_server_uses_nothing() {
 #[test]
 fn the_recorder_cuts_where_the_events_begin() {
     let progress = Arc::new(Progress::default());
-    let mut recorder = Recorder::new(&progress, Vitals::own()).unwrap();
+    let mut recorder = Recorder::new(&progress, Vitals::new(&[std::process::id()]).unwrap()).unwrap();
     let start = clock::now() + 50_000_000;
     recorder.start(start);
     while progress.board.cut() == 0 {

@@ -114,7 +114,12 @@ fn deliveries(rows: &[&Second]) -> Chart {
 #[expect(clippy::cast_precision_loss, reason = "shown in three digits")]
 fn connections(rows: &[&Second]) -> Chart {
     let values = rows.iter().map(|row| Some(row.open as f64)).collect();
-    single("Connections", "open, subscriptions confirmed", rows, "c3", values, Unit::Count)
+    let mut chart = single("Connections", "open, subscriptions confirmed", rows, "c3", values, Unit::Count);
+    // There was none at first.
+    if let (Some(row), Some(line)) = (rows.first().filter(|row| !row.counts()), chart.lines.first_mut()) {
+        line.points.insert(0, Some((row.at - row.length, 0.0)));
+    }
+    chart
 }
 
 fn cpu(rows: &[&Second]) -> Chart {
@@ -203,16 +208,16 @@ fn up(scale: Scale, unit: Unit, count: f64) -> Axis {
 
 /// The axis of time: what happened within a second is drawn at its end.
 fn time(rows: &[&Second]) -> Axis {
-    let first = rows.first().map_or(0.0, |row| row.at);
     let last = rows.last().map_or(1.0, |row| row.at);
-    let from = if first > 0.0 { first.min(1.0) } else { first };
-    let scale = Scale::exact(from, last);
+    // Of the opening the beginning is seen too.
+    let first = rows.first().map_or(0.0, |row| if row.counts() { row.at } else { row.at - row.length });
+    let scale = Scale::exact(first.min(1.0), last);
     let ticks = scale.ticks(8.0).into_iter().map(|tick| (tick, format!("{tick}"))).collect();
     Axis { scale, ticks, name: "seconds since the first event was due" }
 }
 
 fn before(rows: &[&Second]) -> Option<(f64, &'static str)> {
-    rows.first().filter(|row| row.at < -0.5).map(|_| (0.0, "opening"))
+    rows.first().filter(|row| !row.counts()).map(|_| (0.0, "opening"))
 }
 
 fn places(rows: &[&Second], values: impl Fn(&Second) -> Vec<String>) -> Vec<(f64, String, Vec<String>)> {

@@ -89,7 +89,8 @@ impl Scale {
                 let mut ticks = Vec::new();
                 let mut index = first;
                 while index <= last {
-                    ticks.push(index * step);
+                    // Without the sign of a zero.
+                    ticks.push(index * step + 0.0);
                     index += 1.0;
                 }
                 ticks
@@ -132,6 +133,7 @@ mod tests {
     fn linear_axes_end_at_round_numbers() {
         assert_eq!(Scale::from_zero(8_700.0, 1.0).ticks(4.0), [0.0, 5_000.0, 10_000.0]);
         assert_eq!(Scale::from_zero(0.37, 1.0).ticks(4.0), [0.0, 0.1, 0.2, 0.30000000000000004, 0.4]);
+        assert_eq!(Scale::exact(-0.8, 0.9).ticks(2.0)[0].to_string(), "0");
         assert_eq!(Scale::exact(-1.3, 10.2).ticks(6.0), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
         assert_eq!(Scale::from_zero(0.0, 1.0).ticks(1.0), [0.0, 1.0]);
         assert_eq!(Scale::from_zero(3000.0, 1024.0).ticks(4.0), [0.0, 1024.0, 2048.0, 3072.0]);
