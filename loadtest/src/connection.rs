@@ -15,6 +15,7 @@ use crate::frame::{self, Frame, Opcode};
 use crate::greeting::{self, Heard};
 use crate::http::Head;
 use crate::scenario::Scenario;
+use crate::socket_io;
 use crate::sse;
 use crate::tally::Ear;
 
@@ -208,6 +209,12 @@ impl Connection {
                     && greeting::hear(self.door, frame.payload)? == Heard::Agreed
                 {
                     self.phase = if replies == 1 { Phase::Open } else { Phase::Greeting(replies - 1) };
+                    return Ok(());
+                }
+                if self.door == Door::SocketIo && frame.payload == socket_io::PING {
+                    let mut pong = Vec::with_capacity(8);
+                    frame::write_client(Opcode::Text, socket_io::PONG, &mut pong);
+                    let _ = self.stream.write(&pong);
                     return Ok(());
                 }
                 ear.hear(frame.payload, &mut self.hint, &mut self.checker);

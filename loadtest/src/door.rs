@@ -14,6 +14,8 @@ pub enum Door {
     NativeMsgpack,
     /// Server-sent events.
     Sse,
+    /// Not a door of ours: Socket.IO over WebSocket, to measure beside.
+    SocketIo,
 }
 
 /// Which doors the connections of a run use.
@@ -42,6 +44,7 @@ impl Door {
             Self::Plain => format!("/plain?channel={}", channels.join("&channel=")),
             Self::Sse => format!("/sse?channel={}", channels.join("&channel=")),
             Self::Native | Self::NativeMsgpack => "/ws".to_owned(),
+            Self::SocketIo => crate::socket_io::path(&channels.join("&channel=")),
         };
         let mut request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n");
         if let Some(token) = token {
@@ -57,7 +60,7 @@ impl Door {
         match self {
             Self::Native => request += "Sec-WebSocket-Protocol: tidegate.v1.json\r\n",
             Self::NativeMsgpack => request += "Sec-WebSocket-Protocol: tidegate.v1.msgpack\r\n",
-            Self::Plain | Self::Sse => {}
+            Self::Plain | Self::Sse | Self::SocketIo => {}
         }
         request + "\r\n"
     }
@@ -101,6 +104,7 @@ impl fmt::Display for Doors {
             Self::One(Door::Native) => "native",
             Self::One(Door::NativeMsgpack) => "native-msgpack",
             Self::One(Door::Sse) => "sse",
+            Self::One(Door::SocketIo) => "socket-io",
             Self::Mixed => "mixed",
         })
     }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::door::Door;
 use crate::frame::{Opcode, write_client};
+use crate::socket_io;
 
 #[derive(Serialize)]
 struct Request<'a> {
@@ -38,6 +39,10 @@ pub enum Heard {
 /// When a request cannot be encoded, which none of these is.
 pub fn frames(door: Door, channels: &[&str]) -> Result<(Vec<u8>, usize)> {
     let mut out = Vec::new();
+    if door == Door::SocketIo {
+        write_client(Opcode::Text, socket_io::CONNECT, &mut out);
+        return Ok((out, 1));
+    }
     if !matches!(door, Door::Native | Door::NativeMsgpack) {
         return Ok((out, 0));
     }
@@ -59,6 +64,9 @@ pub fn frames(door: Door, channels: &[&str]) -> Result<(Vec<u8>, usize)> {
 /// # Errors
 /// When the server refuses, or says what cannot be read.
 pub fn hear(door: Door, payload: &[u8]) -> Result<Heard> {
+    if door == Door::SocketIo {
+        return Ok(if socket_io::is_in(payload)? { Heard::Agreed } else { Heard::Other });
+    }
     let reply: Reply = match door {
         Door::NativeMsgpack => rmp_serde::from_slice(payload)?,
         _ => serde_json::from_slice(payload)?,

@@ -30,6 +30,7 @@ pub mod run;
 pub mod scenario;
 pub mod schedule;
 pub mod series;
+pub mod socket_io;
 pub mod sse;
 pub mod stamp;
 pub mod tally;

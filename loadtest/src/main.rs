@@ -40,8 +40,8 @@ enum What {
     Floor(Floor),
     /// The room floor: read a Redis subscription, write to each subscriber of the room.
     RoomFloor(RoomFloor),
-    /// Measure the gateway against the floor and write the figures down.
-    Bench(Bench),
+    /// Measure the gateway against the floors and peers, and write the figures down.
+    Bench(bench::command::Command),
 }
 
 #[derive(Args)]
@@ -148,37 +148,6 @@ struct RoomFloor {
     connections: usize,
 }
 
-#[derive(Args)]
-struct Bench {
-    /// Rounds, the servers taking turns; the median of the paired ratios counts.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
-    /// The gateway's binary.
-    #[arg(long, default_value = "target/release/tidegate")]
-    tidegate: PathBuf,
-    /// Which rows of the table: 1, 2, 6.
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 6])]
-    rows: Vec<u32>,
-    /// Subscribers of rows 1 and 2.
-    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
-    subscribers: u32,
-    /// Idle connections of row 6.
-    #[arg(long, default_value_t = 15_000, value_parser = clap::value_parser!(u32).range(1..))]
-    idle: u32,
-    /// Events under way in row 2: more make larger writes and later deliveries.
-    #[arg(long, default_value_t = 32)]
-    window: u32,
-    /// How long each measurement takes, after one second of warming up.
-    #[arg(long, default_value = "5", value_parser = seconds)]
-    seconds: Duration,
-    /// The table and how it was measured.
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// Every figure of every round.
-    #[arg(long)]
-    json: Option<PathBuf>,
-}
-
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().map_err(|error| error.to_string())?;
     let length = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
@@ -269,30 +238,5 @@ impl Compare {
         }
         print!("{comparison}");
         Ok(!comparison.worse())
-    }
-}
-
-impl Bench {
-    #[expect(clippy::print_stdout, reason = "the table is what the command is for")]
-    fn start(self) -> Result<bool> {
-        let settings = bench::Settings {
-            rounds: self.rounds,
-            tidegate: self.tidegate,
-            rows: self.rows,
-            subscribers: self.subscribers,
-            idle: self.idle,
-            window: self.window,
-            length: self.seconds,
-        };
-        let result = bench::run(&settings)?;
-        print!("{}", result.table());
-        if let Some(path) = self.out {
-            std::fs::write(&path, result.document()).with_context(|| path.display().to_string())?;
-        }
-        if let Some(path) = self.json {
-            let file = File::create(&path).with_context(|| path.display().to_string())?;
-            serde_json::to_writer_pretty(file, &result)?;
-        }
-        Ok(result.correct())
     }
 }

@@ -1,14 +1,19 @@
-//! Where events go into the gateway: Redis `PUBLISH`, or the admin port's HTTP.
+//! Where events go into the gateway: Redis `PUBLISH` or `FCALL`, or the admin port's HTTP. And into a peer.
 
 use anyhow::{Context, Result, ensure};
 
 use crate::http::Client;
+use crate::socket_io;
 
 /// The ways to publish.
 #[derive(Clone, Debug)]
 pub enum Target {
     /// `redis://…`: `PUBLISH tg:{channel}`.
     Redis(String),
+    /// `redis://…`: `FCALL tg_publish`, which numbers and keeps it.
+    Function(String),
+    /// `redis://…`: as Socket.IO's emitter does.
+    SocketIo(String),
     /// `http://…`: `POST /api/v1/publish`.
     Admin(String),
 }
@@ -17,6 +22,10 @@ pub enum Target {
 pub enum Outlet {
     /// All that is due at once leaves in one pipeline.
     Redis(Box<redis::Connection>),
+    /// Likewise.
+    Function(Box<redis::Connection>),
+    /// Likewise.
+    SocketIo(Box<redis::Connection>),
     /// One request after the other.
     Admin(Client),
 }
@@ -26,7 +35,7 @@ impl Target {
     #[must_use]
     pub fn threads(&self) -> u32 {
         match self {
-            Self::Redis(_) => 1,
+            Self::Redis(_) | Self::Function(_) | Self::SocketIo(_) => 1,
             Self::Admin(_) => 4,
         }
     }
@@ -37,13 +46,17 @@ impl Target {
     /// When nobody listens there.
     pub fn open(&self) -> Result<Outlet> {
         Ok(match self {
-            Self::Redis(url) => {
-                let connection = redis::Client::open(url.as_str()).and_then(|client| client.get_connection());
-                Outlet::Redis(Box::new(connection.with_context(|| format!("connecting to {url}"))?))
-            }
+            Self::Redis(url) => Outlet::Redis(Box::new(redis(url)?)),
+            Self::Function(url) => Outlet::Function(Box::new(redis(url)?)),
+            Self::SocketIo(url) => Outlet::SocketIo(Box::new(redis(url)?)),
             Self::Admin(url) => Outlet::Admin(Client::connect(url)?),
         })
     }
+}
+
+fn redis(url: &str) -> Result<redis::Connection> {
+    let connection = redis::Client::open(url).and_then(|client| client.get_connection());
+    connection.with_context(|| format!("connecting to {url}"))
 }
 
 impl Outlet {
@@ -57,6 +70,22 @@ impl Outlet {
                 let mut pipeline = redis::pipe();
                 for (channel, payload) in events {
                     pipeline.cmd("PUBLISH").arg(format!("tg:{{{channel}}}")).arg(payload).ignore();
+                }
+                pipeline.exec(connection)?;
+            }
+            Self::Function(connection) => {
+                let mut pipeline = redis::pipe();
+                for (channel, payload) in events {
+                    let call = pipeline.cmd("FCALL").arg("tg_publish").arg(1);
+                    call.arg(format!("tg:{{{channel}}}")).arg(payload).ignore();
+                }
+                pipeline.exec(connection)?;
+            }
+            Self::SocketIo(connection) => {
+                let mut pipeline = redis::pipe();
+                for (channel, payload) in events {
+                    let packet = socket_io::packet(channel, payload)?;
+                    pipeline.cmd("PUBLISH").arg(socket_io::channel(channel)).arg(packet).ignore();
                 }
                 pipeline.exec(connection)?;
             }

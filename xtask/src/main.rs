@@ -40,13 +40,14 @@ enum Task {
     Faults,
     /// Twenty minutes of clients that come and go: memory, descriptors, loss; writes docs/results/soak.md
     Soak,
-    /// Measures and writes docs/results/
+    /// Measures against the floors and peers; writes docs/benchmarks.md and its raw figures
     Bench {
         /// Passed on to `tidegate-loadtest bench`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Writes the documents that are made from code and figures: docs/configuration.md, docs/capacity.md
+    /// Writes the documents that are made from code and figures: docs/configuration.md, docs/capacity.md,
+    /// docs/benchmarks.md
     Docs,
 }
 

@@ -7,9 +7,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use crate::{capacity, program, workspace};
+use crate::{capacity, program, tools, workspace};
 
-/// Measures, and writes docs/results/first-figures.{md,json}.
+/// What was measured, and the page that is made from it.
+const FIGURES: &str = "docs/results/benchmarks.json";
+const BENCHMARKS: &str = "docs/benchmarks.md";
+
+/// Measures, and writes docs/results/benchmarks.json and docs/benchmarks.md if all was measured.
 ///
 /// # Errors
 /// When a build or the measurement fails.
@@ -17,22 +21,29 @@ pub(crate) fn bench(arguments: &[String]) -> Result<ExitCode> {
     // As the image is built: with jemalloc.
     let build = ["build", "--release", "--package", "tidegate", "--features", "jemalloc"];
     program::run(&mut workspace::cargo(build))?;
-    program::run(&mut workspace::cargo(["build", "--release", "--package", "tidegate-loadtest"]))?;
-    fs::create_dir_all(workspace::root().join("docs/results"))?;
-    let mut command = std::process::Command::new(workspace::binary("tidegate-loadtest"));
-    command
-        .current_dir(workspace::root())
-        .env("PATH", program::path())
-        .args([
-            "bench",
-            "--out",
-            "docs/results/first-figures.md",
-            "--json",
-            "docs/results/first-figures.json",
-        ])
-        .args(arguments);
-    program::run(&mut command)?;
+    let mut command = loadtest()?;
+    command.arg("bench");
+    let part = |argument: &String| {
+        ["--quick", "--rows", "--out", "--json"].iter().any(|word| argument.starts_with(word))
+    };
+    // What is not the whole shall not replace it.
+    if !arguments.iter().any(part) {
+        command.args(["--out", BENCHMARKS, "--json", FIGURES]);
+    }
+    match tools::peers() {
+        Ok(folder) => drop(command.arg("--peers").arg(folder)),
+        Err(error) => println!("the peers are left out: {error:#}"),
+    }
+    program::run(command.args(arguments))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The load generator, built, at the root of the repository.
+fn loadtest() -> Result<std::process::Command> {
+    program::run(&mut workspace::cargo(["build", "--release", "--package", "tidegate-loadtest"]))?;
+    let mut command = std::process::Command::new(workspace::binary("tidegate-loadtest"));
+    command.current_dir(workspace::root()).env("PATH", program::path());
+    Ok(command)
 }
 
 /// Writes docs/results/faults.md from what the tests said in full length: lines of `what: how it was`.
@@ -81,7 +92,8 @@ was published; `told` are events that went by while a client knew that it was aw
 with the fault planted or the defence left out: it must find it.\n\n\
 | what | how it was |\n| --- | --- |\n";
 
-/// Writes docs/capacity.md from its figures, and docs/configuration.md from the settings' own documentation.
+/// Writes docs/capacity.md and docs/benchmarks.md from their figures, and docs/configuration.md from the settings' own
+/// documentation.
 ///
 /// # Errors
 /// When a figure is wrong, the build fails, or a file cannot be written.
@@ -96,5 +108,7 @@ pub(crate) fn docs() -> Result<ExitCode> {
     let path = workspace::root().join("docs/configuration.md");
     fs::write(&path, text).with_context(|| path.display().to_string())?;
     println!("wrote {}", path.display());
+    program::output(loadtest()?.args(["bench", "--from", FIGURES, "--out", BENCHMARKS]))?;
+    println!("wrote {BENCHMARKS}");
     Ok(ExitCode::SUCCESS)
 }

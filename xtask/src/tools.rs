@@ -6,6 +6,8 @@ mod apt;
 mod packages;
 mod python2;
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 
 use crate::program;
@@ -128,6 +130,14 @@ pub(crate) fn install() -> Result<()> {
         bail!("still missing after the installation: {}", left.join(", "));
     }
     Ok(())
+}
+
+/// Where the servers are that the benchmark measures beside ours; installed if npm is there.
+///
+/// # Errors
+/// When they cannot be installed: the benchmark goes on without them.
+pub(crate) fn peers() -> Result<PathBuf> {
+    packages::peers()
 }
 
 /// The Debian packages of the programs that these tools lack.

@@ -2,36 +2,27 @@
 
 use std::fmt::Write;
 
-use super::fan_out::{PAYLOAD, Sample, WARM_UP};
+use super::finding::{Figure, Findings, Measurement};
+use super::flow::{PAYLOAD, WARM_UP};
+use super::grid::grid;
+use super::process::{OTHER_CORE, SERVER_CORE};
 use super::ratio::Ratio;
-use super::{Findings, Subject};
-
-/// One line of the table.
-#[derive(Clone, Debug, PartialEq)]
-struct Line {
-    row: u32,
-    work: String,
-    figure: &'static str,
-    bar: &'static str,
-    measured: String,
-    met: bool,
-}
 
 impl Findings {
     /// The table, in Markdown, readable as it is.
     #[must_use]
     pub fn table(&self) -> String {
-        let mut lines = vec![["row", "work", "figure", "bar", "measured", "met"].map(str::to_owned)];
+        let head = ["row", "work", "figure", "bar", "measured", "met", "Bun", "Socket.IO"];
+        let mut lines = vec![head.map(str::to_owned)];
         lines.extend(self.lines().into_iter().map(|line| {
-            let met = if line.met { "yes" } else { "**no**" };
-            [
-                line.row.to_string(),
-                line.work,
-                line.figure.to_owned(),
-                line.bar.to_owned(),
-                line.measured,
-                met.to_owned(),
-            ]
+            let met = match line.met {
+                Some(true) => "yes",
+                Some(false) => "**no**",
+                None => "",
+            };
+            let [bun, socket_io] = line.peers;
+            let figure = line.figure.to_owned();
+            [line.row.to_string(), line.work, figure, line.bar, line.measured, met.to_owned(), bun, socket_io]
         }));
         grid(&lines)
     }
@@ -40,41 +31,43 @@ impl Findings {
     #[must_use]
     pub fn document(&self) -> String {
         let machine = &self.machine;
-        let rounds = self.rounds.iter().filter(|round| round.row == 1).count();
-        let verdict = if self.correct() {
-            "In every measurement each event came to each subscriber once and in order, and no connection was ended."
-        } else {
-            "**Events were lost, doubled or out of order, or connections ended: these figures do not count.**"
-        };
         format!(
-            "# First figures\n\n\
-             Ratios to the floor, measured in the same run; absolute times move with the machine. F is a server that\n\
-             only upgrades and then writes one prepared frame to each socket with one blocking send\n\
-             (`tidegate-loadtest floor`): what the kernel alone costs.\n\n\
-             {table}\n\
+            "# Benchmarks\n\n\
+             <!-- Made by `cargo xtask bench` from results/benchmarks.json; `cargo xtask docs` makes it anew. -->\n\n\
+             Ratios to a floor, measured in the same run; absolute times move with the machine. F is a server that only upgrades and then writes one\n\
+             prepared frame to each socket with one blocking send (`tidegate-loadtest floor`): what the kernel alone costs. R is a bare loop that reads a Redis\n\
+             subscription and does one blocking send for each subscriber of the room (`room-floor`): what waking up costs anyway at many small publishes.\n\n\
              {verdict}\n\n\
+             {table}\n\
+             {notes}\
              ## How\n\n\
-             - {cores} shared cores, {memory} GiB, Linux {kernel}, loopback, congestion control {congestion}; load average {load:.1} before.\n\
-             - `cargo xtask bench` builds the gateway as the image has it: release, feature `jemalloc`.\n\
-             - Server on core {server}, generator and Redis on core {other}. Floor and gateway take turns, a fresh process each time,\n  \
-               {rounds} rounds; the median of the paired ratios and their range.\n\
-             - {subscribers} subscribers of one channel, {PAYLOAD} bytes, published through Redis; {warm_up} s of warming up, then {seconds} s measured.\n  \
-               Row 2 keeps {window} events under way; the floor sends as fast as its blocking writes return.\n\
-             - CPU is the scheduler's count for all threads of the server while measured, for each *confirmed* delivery:\n  \
-               one that the generator has read and checked. Latency counts from the due time (in row 2: from the publish).\n\
-             - Memory is what the process has more of its own (RssAnon) than before the first connection, after 30 s with pings.\n\n\
-             `tidegate-loadtest bench` makes this page anew; every round is in the JSON file beside it.\n\n\
+             - {day}; {cores} shared cores, {memory} GiB, Linux {kernel}, loopback, congestion control {congestion}; load average {load:.1} before. {programs}.\n\
+             - `cargo xtask bench` builds the gateway as the image has it: release, feature `jemalloc`. `--rows 3,4` measures only these, `--quick` is for development.\n\
+             - Server on core {SERVER_CORE}, generator and Redis on core {OTHER_CORE} (row 12: callers on core {SERVER_CORE}). Floor, gateway and peers take turns, fresh processes each time,\n  \
+               {rounds} rounds (rows 6 and 7: one); the median of the paired ratios and their range. {warm_up} s of warming up, then {seconds} s measured; {PAYLOAD} bytes.\n\
+             - CPU is the scheduler's count for all threads of the server while measured, for each *confirmed* delivery: one that the generator has read and\n  \
+               checked. Latency counts from the due time (at full speed: from the publish). Row 2 keeps {window} events under way; the floor sends as fast as its\n  \
+               blocking writes return.\n\
+             - Memory is what the process has more of its own (RssAnon) than before the first connection; in row 6 after 30 s with pings, in row 8 14 s after the last echo, each\n  \
+               connection on a channel of its own.\n\
+             - Row 10: ten stored events a channel, the drop, two more events, then all come back at once, without backing off, each to be given these two. Commands are what\n  \
+               `INFO commandstats` counts, calls inside functions included, for each connection and channel.\n\
+             - Row 11: both nodes on core {SERVER_CORE}. Row 13: rates in total stay the same within a work; where sockets become more, their cost is held against the floor's.\n\
+             - Peers: Bun's built-in server (uWebSockets) and Socket.IO with its Redis adapter, as their documentation sets them up (`loadtest/peers`), fed through Redis like the gateway.\n  \
+               Their columns are the same figure in the same rounds, beside the plain door, which is the nearest to theirs.\n\n\
              ## Medians\n\n\
              {medians}",
+            verdict = self.verdict(),
             table = self.table(),
+            notes = self.notes(),
+            day = self.day,
             cores = machine.cores,
             memory = machine.memory_gib,
             kernel = machine.kernel,
             congestion = machine.congestion_control,
             load = machine.load,
-            server = super::process::SERVER_CORE,
-            other = super::process::OTHER_CORE,
-            subscribers = self.subscribers,
+            programs = self.programs.join(", "),
+            rounds = self.rounds,
             warm_up = WARM_UP.as_secs(),
             seconds = self.seconds,
             window = self.window,
@@ -82,140 +75,63 @@ impl Findings {
         )
     }
 
-    fn lines(&self) -> Vec<Line> {
-        let mut lines = Vec::new();
-        let fan_out = |row, work: &str, subject| {
-            let ratio = |figure: fn(&Sample) -> f64| self.ratio(row, subject, figure);
-            (
-                format!("{} × {work}, {}", self.subscribers, name(subject)),
-                ratio(|sample| sample.cpu_us),
-                [ratio(|sample| sample.deliveries_per_second), ratio(|sample| sample.latency.p99_us)],
+    fn verdict(&self) -> &'static str {
+        if self.quick {
+            "**A quick run, for development, with fewer connections than the works say: these figures do not count.**"
+        } else if self.correct() {
+            "In every measurement each event came to each subscriber once and in order, and no connection was ended."
+        } else {
+            "**Events were lost, doubled or out of order, or connections ended: these figures do not count.**"
+        }
+    }
+
+    /// What was left out, and what peers did wrong.
+    fn notes(&self) -> String {
+        let peers = self.measurements.iter().filter(|measurement| {
+            measurement.subject.is_peer() && !(measurement.faults.none() && measurement.ended == 0)
+        });
+        let peers = peers.map(|Measurement { row, round, subject, faults, ended, .. }| {
+            format!(
+                "{subject} in row {row}, round {round}: {} events lost, {ended} connections ended",
+                faults.lost
             )
-        };
-        for subject in [Subject::Plain, Subject::Native] {
-            if let (work, Some(cpu), _) = fan_out(1, "20/s", subject) {
-                let (figure, met) = ("CPU a delivery ÷ F", cpu.median <= 1.10);
-                lines.push(Line { row: 1, work, figure, bar: "≤ 1.10", measured: cpu.to_string(), met });
-            }
+        });
+        let mut text = String::new();
+        for line in self.failed.iter().chain(&self.skipped).cloned().chain(peers) {
+            let _ = writeln!(text, "- {line}");
         }
-        for subject in [Subject::Plain, Subject::Native] {
-            if let (work, _, [Some(speed), Some(p99)]) = fan_out(2, "full speed", subject) {
-                let (figure, met) = ("deliveries/s ÷ F's", speed.median >= 7.0);
-                lines.push(Line {
-                    row: 2,
-                    work: work.clone(),
-                    figure,
-                    bar: "≥ 7",
-                    measured: speed.to_string(),
-                    met,
-                });
-                let (figure, met) = ("p99 ÷ F's", p99.median <= 1.0);
-                lines.push(Line { row: 2, work, figure, bar: "≤ 1", measured: p99.to_string(), met });
-            }
-        }
-        for rest in &self.rests {
-            let work = format!("{} idle, {}", rest.connections, name(rest.subject));
-            let (kib, cpu) = (rest.bytes / 1024.0, rest.cpu_us_per_second);
-            let measured = format!("{kib:.2} KiB");
-            let figure = "memory a connection";
-            lines.push(Line {
-                row: 6,
-                work: work.clone(),
-                figure,
-                bar: "≤ 1.25 KiB",
-                measured,
-                met: kib <= 1.25,
-            });
-            let figure = "CPU a connection";
-            let measured = format!("{cpu:.2} µs/s");
-            lines.push(Line { row: 7, work, figure, bar: "≤ 0.5 µs/s", measured, met: cpu <= 0.5 });
-        }
-        lines
-    }
-
-    fn samples(&self, row: u32, subject: Subject) -> impl Iterator<Item = &Sample> {
-        let samples =
-            self.rounds.iter().filter(move |round| round.row == row).flat_map(|round| &round.samples);
-        samples.filter(move |sample| sample.subject == subject)
-    }
-
-    fn ratio(&self, row: u32, subject: Subject, figure: fn(&Sample) -> f64) -> Option<Ratio> {
-        let (ours, floor) =
-            (self.samples(row, subject).map(figure), self.samples(row, Subject::Floor).map(figure));
-        Ratio::of(ours.zip(floor))
+        if text.is_empty() { text } else { format!("Not measured, or not as it should be:\n\n{text}\n") }
     }
 
     /// Absolute figures, for whoever knows the machine.
     fn medians(&self) -> String {
-        let mut lines = vec![
-            ["row", "server", "CPU a delivery", "deliveries/s", "cores", "p50", "p99"].map(str::to_owned),
-        ];
-        for row in [1, 2] {
-            for subject in [Subject::Floor, Subject::Plain, Subject::Native] {
-                // A ratio to one is a plain median.
-                let median = |figure: fn(&Sample) -> f64| {
-                    Ratio::of(self.samples(row, subject).map(|sample| (figure(sample), 1.0)))
-                        .map(|ratio| ratio.median)
-                };
-                let (Some(cpu), Some(speed), Some(cores)) =
-                    (median(|s| s.cpu_us), median(|s| s.deliveries_per_second), median(|s| s.cores))
-                else {
-                    continue;
-                };
-                let p50 = median(|s| s.latency.p50_us).unwrap_or(0.0) / 1e3;
-                let p99 = median(|s| s.latency.p99_us).unwrap_or(0.0) / 1e3;
-                lines.push([
-                    row.to_string(),
-                    name(subject).to_owned(),
-                    format!("{cpu:.2} µs"),
-                    format!("{speed:.0}"),
-                    format!("{cores:.2}"),
-                    format!("{p50:.1} ms"),
-                    format!("{p99:.1} ms"),
-                ]);
+        let head = ["row", "work", "server", "CPU a delivery", "a second", "cores", "p50", "p99"];
+        let mut lines = vec![head.map(str::to_owned)];
+        let mut known = Vec::new();
+        for Measurement { row, case, subject, .. } in &self.measurements {
+            if known.contains(&(row, case, subject)) {
+                continue;
             }
-        }
-        let mut text = grid(&lines);
-        for rest in &self.rests {
-            let _ = writeln!(
-                text,
-                "\nRow 9, in passing: {} connections opened and subscribed by the {} door for {:.0} µs of CPU each.",
-                rest.connections,
-                name(rest.subject),
-                rest.open_cpu_us
-            );
-        }
-        text
-    }
-}
-
-fn name(subject: Subject) -> &'static str {
-    match subject {
-        Subject::Floor => "floor",
-        Subject::Plain => "plain",
-        Subject::Native => "native JSON",
-    }
-}
-
-/// A Markdown table with aligned columns; the first line is the head.
-fn grid<const N: usize>(lines: &[[String; N]]) -> String {
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; N] = std::array::from_fn(width);
-    let mut text = String::new();
-    for (number, line) in lines.iter().enumerate() {
-        for (cell, width) in line.iter().zip(widths) {
-            let _ = write!(text, "| {cell:width$} ");
-        }
-        text.push_str("|\n");
-        if number == 0 {
-            for width in widths {
-                let _ = write!(text, "|{}", "-".repeat(width + 2));
+            known.push((row, case, subject));
+            // A ratio to one is a plain median.
+            let median = |figure, scale: f64, digits: usize, unit: &str| {
+                let figures = self.figures(*row, case, *subject, figure).into_iter();
+                Ratio::of(figures.map(|(_, value)| (value * scale, 1.0)))
+                    .map_or_else(String::new, |ratio| format!("{:.digits$}{unit}", ratio.median))
+            };
+            let cells = [
+                median(Figure::CpuUs, 1.0, 2, " µs"),
+                median(Figure::PerSecond, 1.0, 0, ""),
+                median(Figure::Cores, 1.0, 2, ""),
+                median(Figure::P50Us, 1e-3, 1, " ms"),
+                median(Figure::P99Us, 1e-3, 1, " ms"),
+            ];
+            if cells[2].is_empty() {
+                continue;
             }
-            text.push_str("|\n");
+            let [cpu, speed, cores, p50, p99] = cells;
+            lines.push([row.to_string(), case.clone(), subject.to_string(), cpu, speed, cores, p50, p99]);
         }
+        grid(&lines)
     }
-    text
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,151 +1,155 @@
-//! The benchmark: gateway and floor in turns, each on its own core, and the figures written down.
+//! The benchmark: gateway, floors and peers in turns, each on its own core, and the figures written
+//! down.
 //!
-//! Settings come in, findings leave. It starts and ends every process itself, Redis too. Rows are
-//! those of the performance table: 1 and 2 (one channel, many subscribers), 6 and 7 (idle).
+//! Settings come in, findings leave. It starts and ends every process itself, Redis too. `rows` says
+//! what is measured, `bars` what is wanted of it, `document` makes the page.
 
+pub mod bars;
+pub mod case;
+pub mod comeback;
+pub mod command;
 pub mod document;
-pub mod fan_out;
+pub mod echo;
+pub mod finding;
+pub mod flow;
+pub mod functions;
+pub mod grid;
 pub mod idle;
 pub mod machine;
+pub mod peers;
 pub mod process;
 pub mod ratio;
+pub mod rows;
 pub mod stand;
+pub mod subject;
+pub mod visitors;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use serde::Serialize;
 
-use crate::door::Door;
-use crate::rate::Rate;
-use fan_out::Sample;
-use idle::Rest;
+use finding::{Findings, Measurement, Outcome};
 use machine::Machine;
-use stand::Stand;
+use peers::Peers;
+use stand::{Setup, Stand};
+use subject::Subject;
 
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Rounds of rows 1 and 2.
+    /// Rounds of each row.
     pub rounds: u32,
     /// The gateway's binary.
     pub tidegate: PathBuf,
-    /// Rows to measure: 1, 2, 6.
+    /// The folder of the peers.
+    pub peers: Option<PathBuf>,
+    /// Which of [`rows::ROWS`].
     pub rows: Vec<u32>,
-    /// Subscribers of rows 1 and 2.
-    pub subscribers: u32,
-    /// Connections of row 6.
-    pub idle: u32,
     /// Events under way in row 2.
     pub window: u32,
     /// The measured part of each measurement.
     pub length: Duration,
+    /// Smaller and shorter.
+    pub quick: bool,
 }
 
-/// Who is measured in rows 1 and 2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Subject {
-    /// The floor server.
-    Floor,
-    /// The gateway's plain door.
-    Plain,
-    /// The gateway's native door, JSON.
-    Native,
+/// A benchmark that goes on.
+struct Bench {
+    settings: Settings,
+    stand: Stand,
+    findings: Findings,
 }
 
-impl Subject {
-    /// The door its subscribers come in by.
-    #[must_use]
-    pub fn door(self) -> Door {
-        match self {
-            Self::Floor | Self::Plain => Door::Plain,
-            Self::Native => Door::Native,
-        }
-    }
-}
-
-/// One turn of all subjects at one row.
-#[derive(Clone, Debug, Serialize)]
-pub struct Round {
-    /// 1 or 2.
-    pub row: u32,
-    /// One for each subject.
-    pub samples: Vec<Sample>,
-}
-
-/// Everything that was measured.
-#[derive(Clone, Debug, Serialize)]
-pub struct Findings {
-    /// Where.
-    pub machine: Machine,
-    /// Subscribers of rows 1 and 2.
-    pub subscribers: u32,
-    /// Events under way in row 2.
-    pub window: u32,
-    /// Seconds of each measurement.
-    pub seconds: f64,
-    /// Rows 1 and 2.
-    pub rounds: Vec<Round>,
-    /// Rows 6 and 7.
-    pub rests: Vec<Rest>,
-}
-
-impl Findings {
-    /// Whether every event of every measurement came once and in order, and nobody was thrown out.
-    #[must_use]
-    pub fn correct(&self) -> bool {
-        let samples = self.rounds.iter().flat_map(|round| &round.samples);
-        samples.fold(true, |well, sample| well && sample.faults.none() && sample.ended == 0)
-            && self.rests.iter().all(|rest| rest.ended == 0)
-    }
-}
-
-/// Measures all that is asked.
+/// Measures all that is asked. What cannot be measured is left out, and said.
 ///
 /// # Errors
-/// When a process cannot be started or a connection fails.
-pub fn run(settings: &Settings) -> Result<Findings> {
-    ensure!(
-        settings.rows.iter().all(|row| [1, 2, 6].contains(row)),
-        "rows are 1, 2 and 6 (which brings 7 along)"
-    );
+/// When the stand cannot be set up, or there is no such row.
+pub fn run(settings: Settings) -> Result<Findings> {
+    for row in &settings.rows {
+        ensure!(rows::ROWS.contains(row), "rows are 1 to 13; row 6 brings row 7 along");
+    }
     let machine = Machine::look();
-    let stand = Stand::start(&settings.tidegate)?;
+    let peers = Peers::look(settings.peers.as_deref());
+    let stand = Stand::start(&settings.tidegate, peers)?;
     if machine.load > 0.5 {
         say(&format!("the machine is not idle (load {:.1}): expect wide ranges", machine.load));
     }
-    let mut findings = Findings {
+    let mut programs = vec![stand.version()?];
+    programs.extend(stand.peers.versions());
+    let findings = Findings {
+        day: machine::today(),
         machine,
-        subscribers: settings.subscribers,
-        window: settings.window,
+        programs,
+        skipped: Vec::new(),
+        failed: Vec::new(),
+        quick: settings.quick,
+        rounds: settings.rounds,
         seconds: settings.length.as_secs_f64(),
-        rounds: Vec::new(),
-        rests: Vec::new(),
+        window: settings.window,
+        measurements: Vec::new(),
     };
-    for (row, rate) in [(1, Rate::PerSecond(20.0)), (2, Rate::Max)] {
-        for round in 1..=settings.rounds {
-            if !settings.rows.contains(&row) {
-                break;
+    let mut bench = Bench { settings, stand, findings };
+    for row in bench.settings.rows.clone() {
+        bench.row(row)?;
+    }
+    Ok(bench.findings)
+}
+
+impl Bench {
+    /// Measures one subject once and keeps it. Hours of other figures are not thrown away when it
+    /// fails: the page says that it did.
+    fn measure(
+        &mut self,
+        row: u32,
+        case: &str,
+        round: u32,
+        subject: Subject,
+        measure: impl FnOnce(&Stand) -> Result<Outcome>,
+    ) {
+        if let Some(why) = self.unable(subject) {
+            let line = format!("{subject}: {why}");
+            if !self.findings.skipped.contains(&line) {
+                say(&line);
+                self.findings.skipped.push(line);
             }
-            let mut samples = Vec::new();
-            for subject in [Subject::Floor, Subject::Plain, Subject::Native] {
-                let sample = fan_out::measure(&stand, subject, rate, settings)?;
-                say(&format!("row {row}, round {round} of {}: {sample}", settings.rounds));
-                samples.push(sample);
+            return;
+        }
+        match measure(&self.stand) {
+            Ok(Outcome { figures, faults, ended }) => {
+                let measurement =
+                    Measurement { row, case: case.to_owned(), round, subject, figures, faults, ended };
+                say(&format!("round {round}, {measurement}"));
+                self.findings.measurements.push(measurement);
             }
-            findings.rounds.push(Round { row, samples });
+            Err(error) => {
+                let line = format!("row {row}, {case}, {subject}, round {round}: {error:#}");
+                say(&line);
+                if subject.is_peer() { &mut self.findings.skipped } else { &mut self.findings.failed }
+                    .push(line);
+            }
         }
     }
-    if settings.rows.contains(&6) {
-        for door in [Subject::Plain, Subject::Native] {
-            let rest = idle::measure(&stand, door, settings.idle)?;
-            say(&format!("row 6: {rest}"));
-            findings.rests.push(rest);
+
+    fn unable(&self, subject: Subject) -> Option<&'static str> {
+        match subject {
+            Subject::Paced if !self.stand.knows(Setup::Paced) => {
+                Some("this gateway has no setting for paced reading")
+            }
+            Subject::Bun if !self.stand.peers.has(subject) => {
+                Some("not installed (`cargo xtask bench` does, where npm is)")
+            }
+            Subject::SocketIo if !self.stand.peers.has(subject) => {
+                Some("not installed (`cargo xtask bench` does, where Node.js and npm are)")
+            }
+            _ => None,
         }
     }
-    Ok(findings)
+
+    /// A number of connections or channels: a quick run takes a fifth.
+    fn size(&self, size: u32) -> u32 {
+        if self.settings.quick && size > 100 { size / 5 } else { size }
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "how far it is; the table goes to standard output")]

@@ -14,12 +14,23 @@ pub(super) const STAMP: &str = ".made-for";
 /// The files whose text decides what is installed.
 fn list(of: &str) -> Vec<PathBuf> {
     let files: &[&str] = match of {
-        "npm" => &["npm/package.json", "npm/package-lock.json"],
-        "python" => &["python/requirements.txt"],
-        "autobahn" => &["autobahn/requirements.txt", "autobahn/virtualenv.txt"],
-        _ => &["go/go.sum", "go/compose/main.go", "go/publish/main.go", "go/stock/main.go"],
+        "npm" => &["tests/npm/package.json", "tests/npm/package-lock.json"],
+        "peers" => &[
+            "loadtest/peers/package.json",
+            "loadtest/peers/package-lock.json",
+            "loadtest/peers/bun.js",
+            "loadtest/peers/socketio.cjs",
+        ],
+        "python" => &["tests/python/requirements.txt"],
+        "autobahn" => &["tests/autobahn/requirements.txt", "tests/autobahn/virtualenv.txt"],
+        _ => &[
+            "tests/go/go.sum",
+            "tests/go/compose/main.go",
+            "tests/go/publish/main.go",
+            "tests/go/stock/main.go",
+        ],
     };
-    files.iter().map(|file| workspace::root().join("tests").join(file)).collect()
+    files.iter().map(|file| workspace::root().join(file)).collect()
 }
 
 fn text(of: &str) -> Result<String> {
@@ -55,8 +66,18 @@ pub(super) fn python_makes_environments() -> bool {
 
 /// The packages of tests/npm.
 pub(super) fn npm() -> Result<()> {
-    make("npm", "npm packages of tests/npm", |folder| {
-        for file in list("npm") {
+    node_modules("npm", "npm packages of tests/npm")
+}
+
+/// The servers that the benchmark measures beside ours; where they are.
+pub(super) fn peers() -> Result<PathBuf> {
+    node_modules("peers", "npm packages of loadtest/peers")?;
+    Ok(folder("peers"))
+}
+
+fn node_modules(of: &str, what: &str) -> Result<()> {
+    make(of, what, |folder| {
+        for file in list(of) {
             fs::copy(&file, folder.join(file.file_name().context("a file")?))?;
         }
         let mut command = Command::new("npm");
