@@ -2,13 +2,12 @@
 //!
 //! 0: all well. 1: events were lost, doubled or out of order, or the run failed. 2: usage.
 
-use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use tidegate_loadtest::door::Doors;
 use tidegate_loadtest::outlet::Target;

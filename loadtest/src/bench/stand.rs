@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What gateways with history remember: the scenario's channels are in the namespace `load`.
 const HISTORY: &str = "[namespaces.load]\npublish = \"anyone\"\nhistory = { size = 100, ttl = \"10m\" }\n";
 /// How Redis is read in a paced way; a gateway that does not know it is not measured so.
-const PACED: &str = "[redis]\npaced = true\n";
+const PACED: &str = "[redis]\nread_pace = \"1ms\"\n";
 
 /// Redis, running, and the binaries.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Stand {
     /// Whether the gateway can be set up so.
     #[must_use]
     pub fn knows(&self, setup: Setup) -> bool {
-        setup != Setup::Paced || self.reference.contains("| `paced`")
+        setup != Setup::Paced || self.reference.contains("| `read_pace`")
     }
 
     /// A fresh gateway, ready, and its `ws://…`.
