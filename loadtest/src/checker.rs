@@ -12,6 +12,8 @@ pub enum Start {
     First,
     /// From the first it saw: the server was sending already.
     Seen,
+    /// It joins later, and will be told with [`Checker::expect`] from where on nothing may be missing.
+    Joined,
 }
 
 /// What one delivery was.
@@ -64,6 +66,8 @@ struct Sequence {
     channel: u32,
     /// The sequence expected next; 0 until the first was seen ([`Start::Seen`]).
     next: u64,
+    /// With [`Start::Joined`], once that is known: everything above this must come.
+    from: Option<u64>,
     /// Skipped so far, ascending. Each range costs one delivery, so it never outgrows them.
     missing: Vec<Range<u64>>,
 }
@@ -80,8 +84,10 @@ impl Checker {
     /// For a connection that is subscribed to `channels`.
     pub fn new(channels: impl IntoIterator<Item = u32>, start: Start) -> Self {
         let next = u64::from(start == Start::First);
-        let sequences =
-            channels.into_iter().map(|channel| Sequence { channel, next, missing: Vec::new() }).collect();
+        let sequences = channels
+            .into_iter()
+            .map(|channel| Sequence { channel, next, from: None, missing: Vec::new() })
+            .collect();
         Self { sequences, start, faults: Faults::default() }
     }
 
@@ -100,16 +106,53 @@ impl Checker {
         verdict
     }
 
+    /// It is subscribed now, and `sent` says how many events of a channel were on their way before that. What
+    /// came already is judged again: between it and what follows nothing may be missing.
+    pub fn expect(&mut self, sent: impl Fn(u32) -> u64) {
+        for sequence in &mut self.sequences {
+            sequence.from = Some(sent(sequence.channel));
+        }
+    }
+
+    /// Whether everything has come that was sent in each of its channels, in the order of [`Checker::channels`].
+    #[must_use]
+    pub fn reached(&self, sent: &[u64]) -> bool {
+        self.sequences.iter().zip(sent).all(|(sequence, &sent)| sequence.next > sent)
+    }
+
+    /// Its channels.
+    pub fn channels(&self) -> impl Iterator<Item = u32> {
+        self.sequences.iter().map(|sequence| sequence.channel)
+    }
+
+    /// The faults of a connection that left by itself: what it has not heard after its last is no loss.
+    #[must_use]
+    pub fn left(&self) -> Faults {
+        let mut faults = self.faults;
+        faults.lost += self.missing();
+        faults
+    }
+
+    fn missing(&self) -> u64 {
+        self.sequences.iter().flat_map(|known| &known.missing).map(|range| range.end - range.start).sum()
+    }
+
     /// All faults, once nothing more can come. `published` says how many events a channel had;
     /// with [`Start::Seen`] nobody knows, and only holes count.
     #[must_use]
     pub fn finish(&self, published: impl Fn(u32) -> u64) -> Faults {
-        let mut faults = self.faults;
+        let mut faults = self.left();
+        if self.start == Start::Seen {
+            return faults;
+        }
         for sequence in &self.sequences {
-            faults.lost += sequence.missing.iter().map(|range| range.end - range.start).sum::<u64>();
-            if self.start == Start::First {
-                faults.lost += (published(sequence.channel) + 1).saturating_sub(sequence.next);
-            }
+            let next = match (sequence.next, sequence.from) {
+                (0, Some(from)) => from + 1,
+                // It never came in.
+                (0, None) => continue,
+                (next, _) => next,
+            };
+            faults.lost += (published(sequence.channel) + 1).saturating_sub(next);
         }
         faults
     }
@@ -117,15 +160,19 @@ impl Checker {
 
 impl Sequence {
     fn take(&mut self, sequence: u64) -> Verdict {
-        if sequence == self.next || self.next == 0 {
+        if self.next == 0 {
+            // The first on this connection: below `from` it may be any.
+            self.next = self.from.map_or(sequence, |from| sequence.min(from + 1));
+        }
+        if sequence == self.next {
             self.next = sequence + 1;
             return Verdict::Fine;
         }
         if sequence > self.next {
-            let skipped = self.next..sequence;
-            self.missing.push(skipped.clone());
+            let skipped = sequence - self.next;
+            self.missing.push(self.next..sequence);
             self.next = sequence + 1;
-            return Verdict::Skipped(skipped.end - skipped.start);
+            return Verdict::Skipped(skipped);
         }
         let Some(index) = self.missing.iter().position(|range| range.contains(&sequence)) else {
             return Verdict::Twice;
@@ -197,5 +244,34 @@ mod tests {
         assert_eq!(checker.take(2, 3), Verdict::Reordered);
         let faults = checker.finish(u64::from);
         assert_eq!(faults, Faults { lost: 1, twice: 1, stray: 1, reordered: 1 });
+    }
+
+    #[test]
+    fn who_joined_must_have_all_that_was_sent_after_it_was_in() {
+        let faults = |sent, sequences: &[u64]| {
+            let mut checker = Checker::new([3], Start::Joined);
+            checker.expect(|_| sent);
+            for &sequence in sequences {
+                checker.take(3, sequence);
+            }
+            checker.finish(|_| 9)
+        };
+        let lost = |lost| Faults { lost, ..Faults::default() };
+        assert_eq!(faults(7, &[8, 9]), lost(0));
+        assert_eq!(faults(7, &[6, 7, 8, 9]), lost(0), "events on their way when it came in may come");
+        assert_eq!(faults(7, &[6, 8, 9]), lost(1), "but then without holes");
+        assert_eq!(faults(7, &[9]), lost(1));
+        assert_eq!(faults(7, &[]), lost(2));
+        assert_eq!(faults(7, &[6]), lost(3));
+        assert_eq!(faults(0, &[2, 3, 4, 5, 6, 7, 8, 9]), lost(1));
+    }
+
+    #[test]
+    fn who_leaves_has_lost_only_the_holes() {
+        let mut checker = Checker::new([3], Start::First);
+        assert_eq!(checker.take(3, 1), Verdict::Fine);
+        assert_eq!(checker.take(3, 4), Verdict::Skipped(2));
+        assert_eq!(checker.left(), Faults { lost: 2, ..Faults::default() });
+        assert!(checker.reached(&[4]) && !checker.reached(&[5]));
     }
 }

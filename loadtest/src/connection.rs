@@ -8,16 +8,22 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail, ensure};
 use mio::net::TcpStream;
+use rustix::io::Errno;
+use socket2::{Domain, Socket, Type};
 
-use crate::checker::Checker;
 use crate::door::Door;
 use crate::frame::{self, Frame, Opcode};
 use crate::greeting::{self, Heard};
 use crate::http::Head;
 use crate::scenario::Scenario;
+use crate::seat::Seat;
 use crate::socket_io;
 use crate::sse;
+use crate::stamp::Stamp;
 use crate::tally::Ear;
+
+/// The receive buffer of who reads slowly: small, so that the gateway feels it soon.
+const SLOW_BUFFER: usize = 4 * 1024;
 
 /// How far a connection is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +45,6 @@ pub enum Phase {
 pub struct Connection {
     /// The socket, for registering.
     pub stream: TcpStream,
-    /// What it received.
-    pub checker: Checker,
     phase: Phase,
     door: Door,
     /// What is sent at the next step of opening.
@@ -52,22 +56,25 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Starts to connect the `number`th connection of the scenario.
+    /// Starts to connect a client of the scenario, from where it was.
     ///
     /// # Errors
     /// When no socket can be had.
-    pub fn start(scenario: &Scenario, number: u32, address: SocketAddr, host: &str) -> Result<Self> {
-        let door = scenario.door_of(number);
-        let names: Vec<String> =
-            scenario.channels_of(number).map(|channel| scenario.channel_name(channel)).collect();
+    pub fn start(scenario: &Scenario, seat: &Seat, address: SocketAddr, host: &str) -> Result<Self> {
+        let door = scenario.door_of(seat.number);
+        let names: Vec<String> = scenario
+            .channels_of(seat.number, seat.turn)
+            .map(|channel| scenario.channel_name(channel))
+            .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let places = seat.places.as_ref();
+        let since = places.and_then(crate::places::Places::last_id);
         Ok(Self {
-            stream: TcpStream::connect(address)?,
-            checker: Checker::new(scenario.channels_of(number), scenario.start),
+            stream: connect(scenario, seat, address)?,
             phase: Phase::Connecting,
             door,
-            request: door.request(host, &names, scenario.token.as_deref()).into_bytes(),
-            greeting: greeting::frames(door, &names)?,
+            request: door.request(host, &names, scenario.token.as_deref(), since).into_bytes(),
+            greeting: greeting::frames(door, &names, |name| places?.since(name))?,
             carry: Vec::new(),
             hint: 0,
         })
@@ -107,7 +114,13 @@ impl Connection {
     ///
     /// # Errors
     /// When the server breaks the protocol or refuses.
-    pub fn readable(&mut self, scratch: &mut [u8], to_end: bool, ear: &mut Ear<'_>) -> Result<()> {
+    pub fn readable(
+        &mut self,
+        seat: &mut Seat,
+        scratch: &mut [u8],
+        to_end: bool,
+        ear: &mut Ear<'_>,
+    ) -> Result<()> {
         while !matches!(self.phase, Phase::Connecting | Phase::Ended(_)) {
             let read = match self.stream.read(scratch) {
                 Ok(0) => {
@@ -123,24 +136,34 @@ impl Connection {
                 }
             };
             ear.now = crate::clock::now();
-            self.feed(&scratch[..read], ear)?;
+            self.feed(&scratch[..read], seat, ear)?;
             // A short read has emptied the socket: epoll will tell of more, a second look costs a call.
-            if read < scratch.len() && !to_end {
+            let sipped = seat.sips && self.phase == Phase::Open;
+            if sipped || (read < scratch.len() && !to_end) {
                 break;
             }
         }
         Ok(())
     }
 
-    fn feed(&mut self, bytes: &[u8], ear: &mut Ear<'_>) -> Result<()> {
+    /// Says that it leaves. Whatever becomes of that: the socket is closed next.
+    pub fn leave(&mut self) {
+        if self.door.is_websocket() {
+            let mut close = Vec::with_capacity(8);
+            frame::write_client(Opcode::Close, &1000_u16.to_be_bytes(), &mut close);
+            let _ = self.stream.write(&close);
+        }
+    }
+
+    fn feed(&mut self, bytes: &[u8], seat: &mut Seat, ear: &mut Ear<'_>) -> Result<()> {
         if self.carry.is_empty() {
-            let used = self.consume(bytes, ear)?;
+            let used = self.consume(bytes, seat, ear)?;
             self.carry.extend_from_slice(&bytes[used..]);
             return Ok(());
         }
         let mut held = std::mem::take(&mut self.carry);
         held.extend_from_slice(bytes);
-        let used = self.consume(&held, ear)?;
+        let used = self.consume(&held, seat, ear)?;
         if used < held.len() {
             held.drain(..used);
             self.carry = held;
@@ -149,7 +172,7 @@ impl Connection {
     }
 
     /// Takes what is whole and returns how much that was.
-    fn consume(&mut self, bytes: &[u8], ear: &mut Ear<'_>) -> Result<usize> {
+    fn consume(&mut self, bytes: &[u8], seat: &mut Seat, ear: &mut Ear<'_>) -> Result<usize> {
         let mut used = 0;
         loop {
             let rest = &bytes[used..];
@@ -162,13 +185,14 @@ impl Connection {
                 }
                 Phase::Open if self.door == Door::Sse => {
                     let Some((block, length)) = sse::read(rest) else { return Ok(used) };
-                    ear.hear(block, &mut self.hint, &mut self.checker);
+                    self.note(block, seat, ear);
+                    ear.hear(block, &mut self.hint, &mut seat.checker);
                     used += length;
                 }
                 Phase::Greeting(_) | Phase::Open => {
                     let Some((frame, length)) = frame::read(rest)? else { return Ok(used) };
                     used += length;
-                    self.take(frame, ear)?;
+                    self.take(frame, seat, ear)?;
                 }
             }
         }
@@ -191,7 +215,13 @@ impl Connection {
         Ok(())
     }
 
-    fn take(&mut self, frame: Frame<'_>, ear: &mut Ear<'_>) -> Result<()> {
+    fn note(&self, frame: &[u8], seat: &mut Seat, ear: &mut Ear<'_>) {
+        if let Some(places) = &mut seat.places {
+            ear.tally.unrecovered += u64::from(places.note(self.door, frame));
+        }
+    }
+
+    fn take(&mut self, frame: Frame<'_>, seat: &mut Seat, ear: &mut Ear<'_>) -> Result<()> {
         match frame.opcode {
             Opcode::Pong => {}
             Opcode::Ping => {
@@ -199,6 +229,7 @@ impl Connection {
                 frame::write_client(Opcode::Pong, frame.payload, &mut pong);
                 // Nothing else is sent, so it has room; if not, the server has its own deadline.
                 let _ = self.stream.write(&pong);
+                ear.tally.pings += 1;
             }
             Opcode::Close => {
                 let code = frame.payload.first_chunk().map_or(1005, |&code| u16::from_be_bytes(code));
@@ -209,6 +240,11 @@ impl Connection {
                     && greeting::hear(self.door, frame.payload)? == Heard::Agreed
                 {
                     self.phase = if replies == 1 { Phase::Open } else { Phase::Greeting(replies - 1) };
+                    self.note(frame.payload, seat, ear);
+                    // Only a reply to who came back holds events.
+                    if seat.places.is_some() && Stamp::find(frame.payload, 0, 0).is_some() {
+                        ear.hear(frame.payload, &mut self.hint, &mut seat.checker);
+                    }
                     return Ok(());
                 }
                 if self.door == Door::SocketIo && frame.payload == socket_io::PING {
@@ -217,10 +253,34 @@ impl Connection {
                     let _ = self.stream.write(&pong);
                     return Ok(());
                 }
-                ear.hear(frame.payload, &mut self.hint, &mut self.checker);
+                self.note(frame.payload, seat, ear);
+                ear.hear(frame.payload, &mut self.hint, &mut seat.checker);
             }
         }
         Ok(())
+    }
+}
+
+/// A socket on its way: from one of the scenario's addresses, if it has any.
+fn connect(scenario: &Scenario, seat: &Seat, address: SocketAddr) -> Result<TcpStream> {
+    if scenario.sources.is_empty() && !seat.slow {
+        return TcpStream::connect(address).context("connecting");
+    }
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    if seat.slow {
+        socket.set_recv_buffer_size(SLOW_BUFFER)?;
+    }
+    if let Some(&source) = scenario.sources.get(seat.number as usize % scenario.sources.len().max(1)) {
+        socket
+            .bind(&SocketAddr::new(source, 0).into())
+            .with_context(|| format!("sources: {source} is no address of this machine"))?;
+    }
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => {
+            Err(error).context("connecting")
+        }
+        _ => Ok(TcpStream::from_std(socket.into())),
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Doors {
     One(Door),
     /// All four in turn, in every channel.
     Mixed,
+    /// Those that know positions, in turn: native, native-msgpack, sse.
+    Resumable,
 }
 
 /// Every connection sends this key (16 bytes, as RFC 6455 4.1 asks), so the accept value to expect is computed once.
@@ -37,9 +39,9 @@ impl Door {
         self != Self::Sse
     }
 
-    /// The HTTP request that opens it. `host` is `address:port`.
+    /// The HTTP request that opens it. `host` is `address:port`; `since` is where an event stream goes on.
     #[must_use]
-    pub fn request(self, host: &str, channels: &[&str], token: Option<&str>) -> String {
+    pub fn request(self, host: &str, channels: &[&str], token: Option<&str>, since: Option<&str>) -> String {
         let path = match self {
             Self::Plain => format!("/plain?channel={}", channels.join("&channel=")),
             Self::Sse => format!("/sse?channel={}", channels.join("&channel=")),
@@ -56,6 +58,9 @@ impl Door {
             );
         } else {
             request += "Accept: text/event-stream\r\n";
+            if let Some(since) = since {
+                request += &format!("Last-Event-ID: {since}\r\n");
+            }
         }
         match self {
             Self::Native => request += "Sec-WebSocket-Protocol: tidegate.v1.json\r\n",
@@ -72,14 +77,30 @@ impl Doors {
     pub fn of(self, connection: u32, channels: u32) -> Door {
         match self {
             Self::One(door) => door,
-            Self::Mixed => match (connection % channels.max(1) + connection / channels.max(1)) % 4 {
+            Self::Mixed => match turn(connection, channels) % 4 {
                 0 => Door::Plain,
                 1 => Door::Native,
                 2 => Door::NativeMsgpack,
                 _ => Door::Sse,
             },
+            Self::Resumable => match turn(connection, channels) % 3 {
+                0 => Door::Native,
+                1 => Door::NativeMsgpack,
+                _ => Door::Sse,
+            },
         }
     }
+
+    /// Whether who comes back by them can say where it was.
+    #[must_use]
+    pub fn resumable(self) -> bool {
+        !matches!(self, Self::Mixed | Self::One(Door::Plain | Door::SocketIo))
+    }
+}
+
+/// Goes up with each connection of a channel, and begins elsewhere in the next.
+fn turn(connection: u32, channels: u32) -> u32 {
+    connection % channels.max(1) + connection / channels.max(1)
 }
 
 impl FromStr for Doors {
@@ -92,7 +113,8 @@ impl FromStr for Doors {
             "native-msgpack" => Self::One(Door::NativeMsgpack),
             "sse" => Self::One(Door::Sse),
             "mixed" => Self::Mixed,
-            _ => return Err("doors are plain, native, native-msgpack, sse and mixed".to_owned()),
+            "resumable" => Self::Resumable,
+            _ => return Err("doors are plain, native, native-msgpack, sse, mixed, resumable".to_owned()),
         })
     }
 }
@@ -106,6 +128,7 @@ impl fmt::Display for Doors {
             Self::One(Door::Sse) => "sse",
             Self::One(Door::SocketIo) => "socket-io",
             Self::Mixed => "mixed",
+            Self::Resumable => "resumable",
         })
     }
 }
@@ -122,7 +145,7 @@ mod tests {
             let mut seen = HashSet::new();
             for connection in 0..channels * 4 {
                 let door = Doors::Mixed.of(connection, channels);
-                seen.insert((connection % channels, door.request("h", &["c"], None)));
+                seen.insert((connection % channels, door.request("h", &["c"], None, None)));
             }
             assert_eq!(seen.len() as u32, channels * 4);
         }
@@ -135,7 +158,7 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written() {
-        for name in ["plain", "native", "native-msgpack", "sse", "mixed"] {
+        for name in ["plain", "native", "native-msgpack", "sse", "mixed", "resumable"] {
             assert_eq!(name.parse::<Doors>().unwrap().to_string(), name);
         }
         assert!("ws".parse::<Doors>().is_err());
@@ -143,9 +166,15 @@ mod tests {
 
     #[test]
     fn a_bare_door_names_all_channels() {
-        let request = Door::Plain.request("127.0.0.1:1", &["a", "b"], Some("t"));
+        let request = Door::Plain.request("127.0.0.1:1", &["a", "b"], Some("t"), None);
         assert!(request.starts_with("GET /plain?channel=a&channel=b HTTP/1.1\r\n"));
         assert!(request.contains("\r\nAuthorization: Bearer t\r\n"));
         assert!(request.ends_with("\r\n\r\n"));
+    }
+
+    #[test]
+    fn an_event_stream_says_where_it_was() {
+        let request = Door::Sse.request("127.0.0.1:1", &["a", "b"], None, Some("17-4,-"));
+        assert!(request.contains("\r\nLast-Event-ID: 17-4,-\r\n"), "{request}");
     }
 }

@@ -13,15 +13,40 @@ struct Request<'a> {
     id: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<&'a Position>,
 }
 
-#[derive(Deserialize)]
-struct Reply {
-    r#type: String,
+/// How far a client is in a channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The epoch, as the server wrote it.
+    pub epoch: String,
+    /// The number of the last event.
+    pub offset: u64,
+}
+
+/// What the generator reads of a frame that is no event.
+#[derive(Debug, Default, Deserialize)]
+pub struct Reply {
+    /// What it is.
+    pub r#type: String,
+    /// Of an error.
     #[serde(default)]
-    code: String,
+    pub code: String,
+    /// Of an error.
     #[serde(default)]
-    message: String,
+    pub message: String,
+    /// Which request it answers.
+    pub id: Option<u64>,
+    /// Whose position it tells.
+    pub channel: Option<String>,
+    /// Of the position.
+    pub epoch: Option<String>,
+    /// Of the position.
+    pub offset: Option<u64>,
+    /// Whether nothing is missing; only where it was asked for.
+    pub recovered: Option<bool>,
 }
 
 /// What a frame meant for the greeting.
@@ -37,7 +62,11 @@ pub enum Heard {
 ///
 /// # Errors
 /// When a request cannot be encoded, which none of these is.
-pub fn frames(door: Door, channels: &[&str]) -> Result<(Vec<u8>, usize)> {
+pub fn frames(
+    door: Door,
+    channels: &[&str],
+    since: impl Fn(&str) -> Option<Position>,
+) -> Result<(Vec<u8>, usize)> {
     let mut out = Vec::new();
     if door == Door::SocketIo {
         write_client(Opcode::Text, socket_io::CONNECT, &mut out);
@@ -46,17 +75,31 @@ pub fn frames(door: Door, channels: &[&str]) -> Result<(Vec<u8>, usize)> {
     if !matches!(door, Door::Native | Door::NativeMsgpack) {
         return Ok((out, 0));
     }
-    let connect = Request { r#type: "connect", id: 1, channel: None };
-    let subscribes =
-        (2..).zip(channels).map(|(id, channel)| Request { r#type: "subscribe", id, channel: Some(channel) });
-    for request in std::iter::once(connect).chain(subscribes) {
+    let mut ask = |request: Request<'_>| -> Result<()> {
         if door == Door::NativeMsgpack {
             write_client(Opcode::Binary, &rmp_serde::to_vec_named(&request)?, &mut out);
         } else {
             write_client(Opcode::Text, &serde_json::to_vec(&request)?, &mut out);
         }
+        Ok(())
+    };
+    ask(Request { r#type: "connect", id: 1, channel: None, since: None })?;
+    for (id, channel) in (2..).zip(channels) {
+        let since = since(channel);
+        ask(Request { r#type: "subscribe", id, channel: Some(channel), since: since.as_ref() })?;
     }
     Ok((out, 1 + channels.len()))
+}
+
+/// Reads a frame that is no event.
+///
+/// # Errors
+/// When it is none of the codec's.
+pub fn read(door: Door, payload: &[u8]) -> Result<Reply> {
+    Ok(match door {
+        Door::NativeMsgpack => rmp_serde::from_slice(payload)?,
+        _ => serde_json::from_slice(payload)?,
+    })
 }
 
 /// Reads one frame while replies are awaited.
@@ -67,10 +110,7 @@ pub fn hear(door: Door, payload: &[u8]) -> Result<Heard> {
     if door == Door::SocketIo {
         return Ok(if socket_io::is_in(payload)? { Heard::Agreed } else { Heard::Other });
     }
-    let reply: Reply = match door {
-        Door::NativeMsgpack => rmp_serde::from_slice(payload)?,
-        _ => serde_json::from_slice(payload)?,
-    };
+    let reply = read(door, payload)?;
     match reply.r#type.as_str() {
         "connected" | "subscribed" => Ok(Heard::Agreed),
         "error" => bail!("refused: {} ({})", reply.code, reply.message),
@@ -88,7 +128,9 @@ mod tests {
         assert_eq!(hear(Door::Native, json).unwrap(), Heard::Agreed);
         let event = br#"{"type":"event","channel":"a","data":[1,2]}"#;
         assert_eq!(hear(Door::Native, event).unwrap(), Heard::Other);
-        let packed = rmp_serde::to_vec_named(&Request { r#type: "connected", id: 1, channel: None }).unwrap();
+        let packed =
+            rmp_serde::to_vec_named(&Request { r#type: "connected", id: 1, channel: None, since: None })
+                .unwrap();
         assert_eq!(hear(Door::NativeMsgpack, &packed).unwrap(), Heard::Agreed);
     }
 
@@ -102,7 +144,7 @@ mod tests {
 
     #[test]
     fn one_reply_is_awaited_for_each_request() {
-        assert_eq!(frames(Door::Plain, &["a"]).unwrap(), (Vec::new(), 0));
-        assert_eq!(frames(Door::Native, &["a", "b"]).unwrap().1, 3);
+        assert_eq!(frames(Door::Plain, &["a"], |_| None).unwrap(), (Vec::new(), 0));
+        assert_eq!(frames(Door::Native, &["a", "b"], |_| None).unwrap().1, 3);
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::checker::Faults;
+use crate::clock;
 use crate::http::host_of;
 use crate::progress::Progress;
 use crate::receiver::{Heard, receive};
@@ -25,6 +26,8 @@ pub struct Load {
     /// What can be watched from outside.
     pub progress: Arc<Progress>,
     threads: Vec<JoinHandle<Result<Heard>>>,
+    /// When the first socket was asked for, and when the last was in.
+    opened: (u64, u64),
 }
 
 /// What all connections have heard.
@@ -43,36 +46,48 @@ impl Load {
     /// # Errors
     /// When one is refused, or they are not open in time (10 s and 1 s for each 200).
     pub fn open(scenario: &Arc<Scenario>, watch: impl Fn(u64)) -> Result<Self> {
-        Self::open_watched(scenario, Arc::default(), watch)
+        let progress = Arc::new(Progress::new(scenario.channels));
+        Self::open_watched(scenario, progress, |open, _| watch(open))
     }
 
-    /// The same with a `progress` that others watch already.
+    /// The same with a `progress` that others watch already, for who wants to see more than how many.
     ///
     /// # Errors
     /// As [`Load::open`].
     pub fn open_watched(
         scenario: &Arc<Scenario>,
         progress: Arc<Progress>,
-        watch: impl Fn(u64),
+        watch: impl Fn(u64, &Progress),
     ) -> Result<Self> {
-        crate::files::check_room(scenario.connections as usize)?;
+        crate::files::check_room(scenario.own() as usize)?;
         let host = host_of(&scenario.url, &["ws", "http"])?;
         let address = host.to_socket_addrs()?.next().with_context(|| format!("{host} has no address"))?;
-        let receivers = scenario.receivers.max(1);
-        let mut load = Self { progress: Arc::clone(&progress), threads: Vec::new() };
-        for receiver in 0..receivers {
+        let mut load = Self::new(&progress);
+        for receiver in 0..scenario.receivers.max(1) {
             let (scenario, progress, host) = (Arc::clone(scenario), Arc::clone(&progress), host.clone());
-            load.threads.push(thread::Builder::new().name("receiver".to_owned()).spawn(move || {
-                let numbers = (receiver..scenario.connections).step_by(receivers as usize);
-                receive(&scenario, numbers, address, &host, &progress)
-            })?);
+            load.threads.push(
+                thread::Builder::new()
+                    .name("receiver".to_owned())
+                    .spawn(move || receive(&scenario, receiver, address, &host, &progress))?,
+            );
         }
-        let deadline = Instant::now() + Duration::from_secs(10 + u64::from(scenario.connections) / 200);
-        let all = u64::from(scenario.connections);
+        load.await_open(scenario, scenario.own(), watch)?;
+        Ok(load)
+    }
+
+    fn new(progress: &Arc<Progress>) -> Self {
+        Self { progress: Arc::clone(progress), threads: Vec::new(), opened: (clock::now(), 0) }
+    }
+
+    fn await_open(&mut self, scenario: &Scenario, all: u32, watch: impl Fn(u64, &Progress)) -> Result<()> {
+        let ramp = scenario.ramp_up.map_or(0.0, |rate| f64::from(scenario.connections) / rate);
+        let patience = Duration::from_secs(10 + u64::from(scenario.connections) / 200);
+        let deadline = Instant::now() + patience + Duration::from_secs_f64(ramp);
+        let (all, progress) = (u64::from(all), Arc::clone(&self.progress));
         while progress.open() < all {
-            watch(progress.open());
-            if load.threads.iter().any(JoinHandle::is_finished) {
-                load.collect()?;
+            watch(progress.open(), &progress);
+            if self.threads.iter().any(JoinHandle::is_finished) {
+                self.collect()?;
                 bail!("a receiver ended early");
             }
             ensure!(
@@ -82,18 +97,37 @@ impl Load {
             );
             thread::sleep(Duration::from_millis(10));
         }
-        watch(all);
-        Ok(load)
+        watch(all, &progress);
+        self.opened.1 = clock::now();
+        Ok(())
     }
 
-    /// Waits until all that was published has arrived, or plainly will not.
+    /// Whether a receiver has ended before it was told to: there is nothing to wait for.
+    #[must_use]
+    pub fn broken(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+
+    /// How long it took until all were in, in nanoseconds.
+    #[must_use]
+    pub fn ramp(&self) -> u64 {
+        self.opened.1.saturating_sub(self.opened.0)
+    }
+
+    /// Waits until all that was published has arrived and all are back, or plainly will not.
     pub fn settle(&self) {
         let start = Instant::now();
-        let mut last = (self.progress.delivered(), Instant::now());
-        while self.progress.under_way() > 0 && last.1.elapsed() < QUIET && start.elapsed() < LONGEST {
+        let progress = &self.progress;
+        progress.settle();
+        let seen = || (progress.delivered(), progress.absent());
+        let mut last = (seen(), Instant::now());
+        while (progress.under_way() > 0 || progress.absent() > 0)
+            && last.1.elapsed() < QUIET
+            && start.elapsed() < LONGEST
+        {
             thread::sleep(Duration::from_millis(10));
-            if self.progress.delivered() != last.0 {
-                last = (self.progress.delivered(), Instant::now());
+            if seen() != last.0 {
+                last = (seen(), Instant::now());
             }
         }
         // What comes twice comes after what was awaited.
@@ -106,12 +140,10 @@ impl Load {
     /// When a receiver failed on the way.
     pub fn finish(mut self, published: &[u64]) -> Result<Outcome> {
         let mut outcome = Outcome { tally: Tally::default(), faults: Faults::default() };
+        self.progress.finish(published);
         for heard in self.collect()? {
             outcome.tally.merge(&heard.tally);
-            for checker in heard.checkers {
-                let count = |channel: u32| published.get(channel as usize).copied().unwrap_or(0);
-                outcome.faults.add(checker.finish(count));
-            }
+            outcome.faults.add(heard.faults);
         }
         Ok(outcome)
     }

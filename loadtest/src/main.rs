@@ -1,23 +1,24 @@
 //! The command line: reads what is asked, starts it, and says by its exit code how it went.
 //!
-//! 0: all well. 1: events were lost, doubled or out of order, or the run failed. 2: usage.
+//! 0: all well. 1: events were lost, doubled or out of order, a limit of the scenario was missed, or the run failed.
+//! 2: usage, or a scenario that cannot be.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use tidegate_loadtest::door::Doors;
-use tidegate_loadtest::outlet::Target;
 use tidegate_loadtest::rate::Rate;
 use tidegate_loadtest::report::Report;
 use tidegate_loadtest::report::compare::Comparison;
-use tidegate_loadtest::run::Source;
-use tidegate_loadtest::scenario::Scenario;
+use tidegate_loadtest::scenario::library;
+use tidegate_loadtest::scenario::plan::Plan;
+use tidegate_loadtest::scenario::settings::Settings;
 use tidegate_loadtest::vitals::Vitals;
-use tidegate_loadtest::{bench, floor, publisher, room_floor, run};
+use tidegate_loadtest::{bench, floor, room_floor, run};
 
 /// Load generator for Tidegate.
 #[derive(Parser)]
@@ -30,7 +31,7 @@ struct Command {
 #[derive(Subcommand)]
 enum What {
     /// One scenario: open connections, publish at a rate, check every delivery.
-    Run(Run),
+    Run(Box<Run>),
     /// Render a report again from its JSON.
     Report(Again),
     /// Two reports side by side, and what got worse.
@@ -45,54 +46,11 @@ enum What {
 
 #[derive(Args)]
 struct Run {
-    /// The gateway.
-    #[arg(long, default_value = "ws://127.0.0.1:8080")]
-    url: String,
-    /// Publish through this Redis.
-    #[arg(long, default_value = "redis://127.0.0.1:6379")]
-    redis: String,
-    /// Publish through this admin port instead (http://…).
-    #[arg(long)]
-    admin: Option<String>,
-    /// Publish nothing: the server sends by itself, as `floor` does.
-    #[arg(long, conflicts_with = "admin")]
-    listen_only: bool,
-    /// Sockets to open.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
-    connections: u32,
-    /// Channels to spread them over; more than connections: several for each.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=999_999))]
-    channels: u32,
-    /// Events a second in total, or `max`: as fast as deliveries keep up.
-    #[arg(long, default_value = "20")]
-    rate: Rate,
-    /// With `--rate max`: events under way at any time.
-    #[arg(long, default_value_t = 32)]
-    window: u32,
-    /// How long to publish.
-    #[arg(long, default_value = "10", value_parser = seconds)]
-    seconds: Duration,
-    /// plain, native, native-msgpack, sse or mixed.
-    #[arg(long, default_value = "plain")]
-    door: Doors,
-    /// Bytes of each payload (at least 50).
-    #[arg(long, default_value_t = 128)]
-    payload: usize,
-    /// A token for all connections.
-    #[arg(long)]
-    token: Option<String>,
-    /// Receiving threads.
-    #[arg(long, default_value_t = 1)]
-    receivers: u32,
-    /// Watch CPU and memory of this process; several with commas.
-    #[arg(long, value_delimiter = ',')]
-    server_pid: Vec<u32>,
-    /// Write the report here too, for machines.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Write the report here too, as a page for a browser.
-    #[arg(long)]
-    html: Option<PathBuf>,
+    /// A scenario: a TOML file, or one of fanout, rooms, direct, broadcast-hot, idle, connect-storm, resume-storm,
+    /// slow-readers, mixed-chat. Options go before what it says; without one they say all.
+    scenario: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 #[derive(Args)]
@@ -166,7 +124,7 @@ fn main() -> ExitCode {
         #[expect(clippy::print_stderr, reason = "the command line's last word")]
         Err(error) => {
             eprintln!("tidegate-loadtest: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -192,28 +150,48 @@ impl What {
 }
 
 impl Run {
+    /// What is asked for, complete.
+    fn plan(self) -> Result<Plan> {
+        let Some(name) = self.scenario else {
+            return Ok(Plan::new(self.settings.or(Settings::default()))?);
+        };
+        let text = match library::find(&name) {
+            Some(text) => text.to_owned(),
+            None => std::fs::read_to_string(&name).with_context(|| {
+                format!("{name}: no scenario of that name ({}), and no file", library::names())
+            })?,
+        };
+        let file = Settings::read(&text).with_context(|| name.clone())?;
+        Plan::new(self.settings.or(file)).with_context(|| name)
+    }
+
     #[expect(clippy::print_stdout, reason = "the table is what the command is for")]
     fn start(self) -> Result<bool> {
-        let scenario = Scenario::new(&self.url, self.connections, self.channels, self.door, self.payload);
-        let scenario = Scenario { token: self.token, receivers: self.receivers, ..scenario };
-        let (scenario, source) = if self.listen_only {
-            (scenario.listening(), Source::Server(self.seconds))
-        } else {
-            let target = self.admin.map_or(Target::Redis(self.redis), Target::Admin);
-            let (rate, window, length) = (self.rate, self.window, self.seconds);
-            (scenario, Source::Publish(publisher::Settings { rate, window, length, target }))
-        };
-        let report = run::run(scenario, &source, Vitals::new(&self.server_pid)?)?;
+        let Settings { server_pid, json, html, .. } = self.settings.clone();
+        let plan = self.plan().map_err(Usage)?;
+        let report = run::run(&plan, Vitals::new(&server_pid)?)?;
         print!("{report}");
-        if let Some(path) = self.json {
+        if let Some(path) = json {
             report.write(&path)?;
         }
-        if let Some(path) = self.html {
+        if let Some(path) = html {
             report.write_html(&path)?;
         }
         Ok(report.passed())
     }
 }
+
+/// What was asked for cannot be.
+#[derive(Debug)]
+struct Usage(anyhow::Error);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
 
 impl Again {
     #[expect(clippy::print_stdout, reason = "the table is what the command is for")]

@@ -1,9 +1,10 @@
-//! Where events go into the gateway: Redis `PUBLISH` or `FCALL`, or the admin port's HTTP. And into a peer.
+//! Where events go into the gateway: Redis `PUBLISH` or `FCALL`, the admin port's HTTP, a client at a door. And into a peer.
 
 use anyhow::{Context, Result, ensure};
 
 use crate::http::Client;
 use crate::socket_io;
+use crate::speaker::Speaker;
 
 /// The ways to publish.
 #[derive(Clone, Debug)]
@@ -16,6 +17,13 @@ pub enum Target {
     SocketIo(String),
     /// `http://…`: `POST /api/v1/publish`.
     Admin(String),
+    /// `ws://…`: a native client publishes.
+    Client {
+        /// The gateway.
+        url: String,
+        /// Who it is.
+        token: Option<String>,
+    },
 }
 
 /// One open way.
@@ -28,15 +36,17 @@ pub enum Outlet {
     SocketIo(Box<redis::Connection>),
     /// One request after the other.
     Admin(Client),
+    /// All that is due at once leaves in one write.
+    Client(Box<Speaker>),
 }
 
 impl Target {
-    /// How many threads publish: HTTP waits for each answer, so it needs several.
+    /// How many threads publish: HTTP waits for each answer, so it needs several; of clients there are many anyway.
     #[must_use]
     pub fn threads(&self) -> u32 {
         match self {
             Self::Redis(_) | Self::Function(_) | Self::SocketIo(_) => 1,
-            Self::Admin(_) => 4,
+            Self::Admin(_) | Self::Client { .. } => 4,
         }
     }
 
@@ -50,13 +60,15 @@ impl Target {
             Self::Function(url) => Outlet::Function(Box::new(redis(url)?)),
             Self::SocketIo(url) => Outlet::SocketIo(Box::new(redis(url)?)),
             Self::Admin(url) => Outlet::Admin(Client::connect(url)?),
+            Self::Client { url, token } => Outlet::Client(Box::new(Speaker::connect(url, token.as_deref())?)),
         })
     }
 }
 
 fn redis(url: &str) -> Result<redis::Connection> {
     let connection = redis::Client::open(url).and_then(|client| client.get_connection());
-    connection.with_context(|| format!("connecting to {url}"))
+    // The URL may hold a password.
+    connection.context("connecting to Redis")
 }
 
 impl Outlet {
@@ -79,7 +91,7 @@ impl Outlet {
                     let call = pipeline.cmd("FCALL").arg("tg_publish").arg(1);
                     call.arg(format!("tg:{{{channel}}}")).arg(payload).ignore();
                 }
-                pipeline.exec(connection)?;
+                pipeline.exec(connection).context("FCALL tg_publish, which a node installs")?;
             }
             Self::SocketIo(connection) => {
                 let mut pipeline = redis::pipe();
@@ -89,6 +101,7 @@ impl Outlet {
                 }
                 pipeline.exec(connection)?;
             }
+            Self::Client(speaker) => speaker.publish(events)?,
             Self::Admin(client) => {
                 for (channel, payload) in events {
                     // A payload is a JSON string as it is.

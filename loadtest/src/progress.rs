@@ -1,6 +1,7 @@
 //! What the threads of a run tell each other while it goes on.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use crate::series::Board;
 
@@ -13,20 +14,56 @@ pub struct Progress {
     expected: AtomicU64,
     delivered: AtomicU64,
     published: AtomicU64,
+    absent: AtomicI64,
+    failures: AtomicU64,
     measure_from: AtomicU64,
+    begun: AtomicU64,
+    /// Events of each channel that are made, sent or about to be.
+    sent: Vec<AtomicU64>,
+    /// Events of each channel, once there will be no more.
+    total: OnceLock<Vec<u64>>,
+    settling: AtomicBool,
     stop: AtomicBool,
 }
 
 impl Progress {
+    /// For a run with so many channels.
+    #[must_use]
+    pub fn new(channels: u32) -> Self {
+        Self { sent: (0..channels).map(|_| AtomicU64::new(0)).collect(), ..Self::default() }
+    }
+
     /// Connections that are in, subscriptions confirmed.
     #[must_use]
     pub fn open(&self) -> u64 {
         self.open.load(Relaxed)
     }
 
-    /// One more is in.
-    pub fn opened(&self) {
-        self.open.fetch_add(1, Relaxed);
+    /// More are in for the first time.
+    pub fn opened(&self, count: u64) {
+        self.open.fetch_add(count, Relaxed);
+    }
+
+    /// Connections that dropped or left and are not back with all they missed.
+    #[must_use]
+    pub fn absent(&self) -> u64 {
+        u64::try_from(self.absent.load(Relaxed)).unwrap_or(0)
+    }
+
+    /// More are away (or, below zero, back).
+    pub fn went(&self, count: i64) {
+        self.absent.fetch_add(count, Relaxed);
+    }
+
+    /// Attempts to connect that failed.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Relaxed)
+    }
+
+    /// More attempts failed.
+    pub fn failed(&self, count: u64) {
+        self.failures.fetch_add(count, Relaxed);
     }
 
     /// Events published.
@@ -41,10 +78,19 @@ impl Progress {
         self.expected.load(Relaxed).saturating_sub(self.delivered())
     }
 
-    /// An event with `subscribers` is about to be published.
-    pub fn publish(&self, subscribers: u32) {
+    /// An event of `channel` with `subscribers` is about to be published.
+    pub fn publish(&self, channel: u32, subscribers: u32) {
+        if let Some(sent) = self.sent.get(channel as usize) {
+            sent.fetch_add(1, Relaxed);
+        }
         self.expected.fetch_add(u64::from(subscribers), Relaxed);
         self.published.fetch_add(1, Relaxed);
+    }
+
+    /// Events of a channel that were published or are about to be: what is sent later has a higher number.
+    #[must_use]
+    pub fn sent(&self, channel: u32) -> u64 {
+        self.sent.get(channel as usize).map_or(0, |sent| sent.load(Relaxed))
     }
 
     /// Deliveries so far.
@@ -69,6 +115,28 @@ impl Progress {
         self.measure_from.store(time, Relaxed);
     }
 
+    /// When the first event is due; 0 as long as nobody knows.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Relaxed)
+    }
+
+    /// The first event is due at `time`: storms and churn go by it.
+    pub fn begin(&self, time: u64) {
+        self.begun.store(time, Relaxed);
+    }
+
+    /// Whether nothing more is published: who is slow reads now, nobody leaves any more.
+    #[must_use]
+    pub fn settling(&self) -> bool {
+        self.settling.load(Relaxed)
+    }
+
+    /// Nothing more is published.
+    pub fn settle(&self) {
+        self.settling.store(true, Relaxed);
+    }
+
     /// Whether the receivers should end.
     #[must_use]
     pub fn stopped(&self) -> bool {
@@ -78,5 +146,17 @@ impl Progress {
     /// Ends the receivers.
     pub fn stop(&self) {
         self.stop.store(true, Relaxed);
+    }
+
+    /// Ends the receivers; they judge by how many events each channel had.
+    pub fn finish(&self, published: &[u64]) {
+        let _ = self.total.set(published.to_vec());
+        self.stop();
+    }
+
+    /// How many events a channel had; 0 before [`Progress::finish`].
+    #[must_use]
+    pub fn total(&self, channel: u32) -> u64 {
+        self.total.get().and_then(|total| total.get(channel as usize)).copied().unwrap_or(0)
     }
 }

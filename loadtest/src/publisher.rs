@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow};
 
 use crate::clock;
 use crate::outlet::{Outlet, Target};
+use crate::plant::Planting;
 use crate::progress::Progress;
 use crate::rate::Rate;
 use crate::scenario::Scenario;
@@ -61,6 +62,7 @@ impl Publisher {
                 scenario: Arc::clone(scenario),
                 progress: Arc::clone(progress),
                 outlet: settings.target.open()?,
+                planting: scenario.plant.map(Planting::new),
                 batch: Vec::new(),
                 end: start + clock::nanos(settings.length),
                 next: u64::from(shard),
@@ -107,6 +109,8 @@ struct Work {
     outlet: Outlet,
     names: Vec<String>,
     published: Vec<u64>,
+    /// Spoils one event, in tests.
+    planting: Option<Planting>,
     /// Made, not yet sent: channel and payload.
     batch: Vec<(u32, Vec<u8>)>,
     end: u64,
@@ -120,7 +124,7 @@ impl Work {
         let schedule = Schedule::new(rate, clock::nanos(length));
         while let Some(due) = schedule.due(self.next) {
             let due = start + due;
-            if due > clock::now() || self.batch.len() == BATCH {
+            if due > clock::now() || self.batch.len() >= BATCH {
                 self.send()?;
                 clock::sleep_until(due);
                 continue;
@@ -134,7 +138,8 @@ impl Work {
     fn in_window(mut self, start: u64, window: u32) -> Result<Vec<u64>> {
         clock::sleep_until(start);
         let channels = u64::from(self.scenario.channels);
-        let subscribers = u64::from(self.scenario.connections).max(channels) / channels;
+        let each = u64::from(self.scenario.per_connection.unwrap_or(1));
+        let subscribers = (u64::from(self.scenario.connections) * each).max(channels) / channels;
         while clock::now() < self.end {
             let limit = u64::from(window.max(1)) * subscribers;
             while self.batch.len() < BATCH && self.progress.under_way() < limit {
@@ -157,8 +162,11 @@ impl Work {
         let mut payload = Vec::with_capacity(self.scenario.payload);
         Stamp { run: self.scenario.run, channel, sequence: *published, due }
             .write(self.scenario.payload, &mut payload);
-        self.progress.publish(self.scenario.subscribers(channel));
-        self.batch.push((channel, payload));
+        self.progress.publish(channel, self.scenario.subscribers(channel));
+        match &mut self.planting {
+            Some(planting) => planting.push((channel, payload), &mut self.batch),
+            None => self.batch.push((channel, payload)),
+        }
     }
 
     /// The channel of the next event. Each thread goes round its own channels only.

@@ -4,10 +4,10 @@
 //! made, and then leave what they counted on the board: once a second, so a delivery costs them nothing.
 //! Deliveries before the first due event (the ramp-up, a server that sends already) have negative times.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+mod board;
+
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -15,119 +15,14 @@ use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
-use crate::latency::{Latency, Percentiles};
+use crate::latency::Percentiles;
 use crate::progress::Progress;
 use crate::vitals::{Usage, Vitals, own_cpu};
+use board::Part;
+pub use board::{Board, Lately};
 
 /// Between two cuts.
 const SECOND: u64 = 1_000_000_000;
-/// Parts whose histograms are kept (190 kB each). A receiver that brings something for an older one, because it got
-/// no CPU for so many seconds, adds it to the oldest that is left.
-const KEPT: usize = 4;
-
-/// What one receiver counted since the last cut.
-#[derive(Clone, Debug, Default)]
-pub struct Lately {
-    /// Events to connections.
-    pub delivered: u64,
-    /// Events that a later one has overtaken, less those that came after all.
-    pub missing: i64,
-    /// Connections that the server ended.
-    pub ended: u64,
-    /// How late deliveries were.
-    pub latency: Latency,
-}
-
-impl Lately {
-    /// Begins anew, and keeps the room it has.
-    pub fn clear(&mut self) {
-        (self.delivered, self.missing, self.ended) = (0, 0, 0);
-        self.latency.clear();
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.delivered += other.delivered;
-        self.missing += other.missing;
-        self.ended += other.ended;
-        self.latency.merge(&other.latency);
-    }
-}
-
-/// Where receivers leave what they counted, in parts from cut to cut.
-#[derive(Debug, Default)]
-pub struct Board {
-    cut: AtomicUsize,
-    parts: Mutex<Parts>,
-}
-
-#[derive(Debug, Default)]
-struct Parts {
-    /// Those that nobody adds to any more, latency told.
-    done: Vec<Part>,
-    /// The newest, [`KEPT`] at most.
-    open: VecDeque<Lately>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Part {
-    delivered: u64,
-    missing: i64,
-    ended: u64,
-    latency: Option<Percentiles>,
-}
-
-impl Board {
-    /// The part that is under way. Whoever sees a new one leaves what it has for the one before.
-    #[must_use]
-    pub fn cut(&self) -> usize {
-        self.cut.load(Relaxed)
-    }
-
-    /// Adds to the part `cut`.
-    pub fn add(&self, cut: usize, lately: &Lately) {
-        let mut parts = self.parts();
-        let place = cut.saturating_sub(parts.done.len());
-        while parts.open.len() <= place {
-            parts.open.push_back(Lately::default());
-        }
-        parts.open[place].add(lately);
-        while parts.open.len() > KEPT {
-            parts.close_oldest();
-        }
-    }
-
-    /// How late deliveries were in the last part that is over: a live figure.
-    #[must_use]
-    pub fn latest(&self) -> Option<Percentiles> {
-        let place = self.cut().checked_sub(1)?;
-        let parts = self.parts();
-        let place = place.checked_sub(parts.done.len())?;
-        parts.open.get(place)?.latency.told()
-    }
-
-    fn begin_next(&self) {
-        self.cut.fetch_add(1, Relaxed);
-    }
-
-    fn take(&self) -> Vec<Part> {
-        let mut parts = self.parts();
-        while !parts.open.is_empty() {
-            parts.close_oldest();
-        }
-        std::mem::take(&mut parts.done)
-    }
-
-    fn parts(&self) -> MutexGuard<'_, Parts> {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Parts {
-    fn close_oldest(&mut self) {
-        let Some(Lately { delivered, missing, ended, latency }) = self.open.pop_front() else { return };
-        self.done.push(Part { delivered, missing, ended, latency: latency.told() });
-    }
-}
 
 /// One row of the series: about a second.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -254,7 +149,8 @@ impl Recording {
 }
 
 fn look(progress: &Progress, server: &mut Vitals) -> Look {
-    let (open, published) = (progress.open(), progress.published());
+    // Who dropped or moves is not in until it has all it missed.
+    let (open, published) = (progress.open().saturating_sub(progress.absent()), progress.published());
     Look { at: clock::now(), open, published, server: server.look(), own_cpu: own_cpu() }
 }
 
@@ -265,7 +161,7 @@ fn rows(looks: &[Look], parts: &[Part], start: u64) -> Vec<Second> {
     for (index, pair) in looks.windows(2).enumerate() {
         let (before, after) = (pair[0], pair[1]);
         let part = parts.get(index).copied();
-        let part = part.unwrap_or(Part { delivered: 0, missing: 0, ended: 0, latency: None });
+        let part = part.unwrap_or_default();
         missing += part.missing;
         ended += part.ended;
         let nanos = after.at.saturating_sub(before.at).max(1) as f64;

@@ -20,6 +20,20 @@ pub struct Tally {
     pub other: u64,
     /// Connections that ended before the run did, by reason.
     pub ended: BTreeMap<String, u64>,
+    /// Those that read slowly, apart.
+    pub slow_ended: BTreeMap<String, u64>,
+    /// From the first packet to the last confirmation.
+    pub connects: Latency,
+    /// From a drop to having everything again.
+    pub returns: Latency,
+    /// Connections that came back from a drop with everything.
+    pub returned: u64,
+    /// Connections that left and joined another channel.
+    pub joined: u64,
+    /// Pings of the server that were answered.
+    pub pings: u64,
+    /// Times that the server could not give what was missed.
+    pub unrecovered: u64,
     /// When the first event came; 0 before.
     pub first: u64,
     /// When the last event came.
@@ -37,6 +51,12 @@ impl Tally {
     /// Adds another thread's.
     pub fn merge(&mut self, other: &Self) {
         self.latency.merge(&other.latency);
+        self.connects.merge(&other.connects);
+        self.returns.merge(&other.returns);
+        self.returned += other.returned;
+        self.joined += other.joined;
+        self.pings += other.pings;
+        self.unrecovered += other.unrecovered;
         self.delivered += other.delivered;
         self.other += other.other;
         self.last = self.last.max(other.last);
@@ -45,6 +65,9 @@ impl Tally {
         }
         for (reason, count) in &other.ended {
             *self.ended.entry(reason.clone()).or_default() += count;
+        }
+        for (reason, count) in &other.slow_ended {
+            *self.slow_ended.entry(reason.clone()).or_default() += count;
         }
     }
 }

@@ -86,7 +86,10 @@ fn in_json<'a>(report: &'a Value, key: &str) -> &'a Value {
         "lost" | "twice" | "reordered" | "stray" => &report["faults"][key],
         "cpu_us_per_delivery" | "cores" | "memory" => &report["server"][key],
         "p50_us" | "p90_us" | "p99_us" | "p999_us" | "max_us" => &report["latency"][key],
-        _ => &report["totals"][key],
+        _ => {
+            let mut more = report["more"].as_array().unwrap().iter();
+            more.find(|figure| figure["key"] == key).map_or(&report["totals"][key], |figure| &figure["value"])
+        }
     }
 }
 

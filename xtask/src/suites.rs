@@ -38,6 +38,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("resume", &[Redis]),
     ("rust_client", &[]),
     ("rust_client_faults", &[Redis, Nginx]),
+    ("scenarios", &[Redis]),
     ("serve", &[]),
     ("server", &[]),
     ("sizes", &[]),

@@ -92,8 +92,11 @@ pub struct Totals {
     pub deliveries_per_second: f64,
     /// Frames that carried no event of this run.
     pub other: u64,
-    /// Connections that the server ended, by reason.
+    /// Connections that the server ended, by reason; slow ones aside.
     pub ended: BTreeMap<String, u64>,
+    /// Connections that read slowly and were ended for it, by reason.
+    #[serde(default)]
+    pub slow_ended: BTreeMap<String, u64>,
 }
 
 /// What the server used since the first event was due.
@@ -143,6 +146,7 @@ impl Report {
                 deliveries_per_second: if seconds > 0.0 { tally.delivered as f64 / seconds } else { 0.0 },
                 other: tally.other,
                 ended: tally.ended.clone(),
+                slow_ended: tally.slow_ended.clone(),
             },
             faults: outcome.faults,
             latency: tally.latency.percentiles(),

@@ -22,6 +22,9 @@ impl fmt::Display for Report {
         for (reason, count) in &self.totals.ended {
             row("ended", format!("{count} ({reason})"))?;
         }
+        for (reason, count) in &self.totals.slow_ended {
+            row("ended, slow", format!("{count} ({reason})"))?;
+        }
         if self.totals.other > 0 {
             row("other frames", self.totals.other.to_string())?;
         }

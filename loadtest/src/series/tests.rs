@@ -1,3 +1,4 @@
+use super::board::KEPT;
 use super::*;
 
 fn lately(delivered: u64, missing: i64, milliseconds: u64) -> Lately {
@@ -8,7 +9,7 @@ fn lately(delivered: u64, missing: i64, milliseconds: u64) -> Lately {
     lately
 }
 
-fn look(at: u64, cpu: u64) -> Look {
+fn seen(at: u64, cpu: u64) -> Look {
     let server = Some(Usage { cpu, memory: 4096 });
     Look { at: at * SECOND, open: 10, published: at, server, own_cpu: 0 }
 }
@@ -23,7 +24,8 @@ fn each_part_has_what_all_receivers_left_for_it() {
     // The other receiver is late, and knows for which part.
     board.add(0, &lately(4, 0, 9));
     board.add(1, &lately(0, -1, 0));
-    let looks = [look(9, 0), look(10, SECOND / 2), look(11, SECOND)];
+    assert_eq!(board.missing(), 1);
+    let looks = [seen(9, 0), seen(10, SECOND / 2), seen(11, SECOND)];
     let rows = rows(&looks, &board.take(), 10 * SECOND);
     assert_eq!(rows.iter().map(|row| row.at).collect::<Vec<_>>(), [0.0, 1.0]);
     assert_eq!(rows.iter().map(|row| row.delivered).collect::<Vec<_>>(), [7, 5]);
@@ -51,7 +53,7 @@ fn a_second_without_deliveries_is_a_row_without_latency() {
     let board = Board::default();
     board.add(0, &lately(1, 0, 1));
     board.add(2, &lately(1, 0, 1));
-    let looks = [look(0, 0), look(1, 0), look(2, 0), look(3, 0), look(4, 0)];
+    let looks = [seen(0, 0), seen(1, 0), seen(2, 0), seen(3, 0), seen(4, 0)];
     let rows = rows(&looks, &board.take(), 0);
     assert_eq!(rows.iter().map(|row| row.delivered).collect::<Vec<_>>(), [1, 0, 1, 0]);
     assert_eq!(rows.iter().map(|row| row.latency.is_some()).collect::<Vec<_>>(), [true, false, true, false]);
@@ -61,7 +63,7 @@ fn a_second_without_deliveries_is_a_row_without_latency() {
 fn connections_that_were_ended_are_not_open_and_an_ended_server_uses_nothing() {
     let board = Board::default();
     board.add(0, &Lately { ended: 4, ..Lately::default() });
-    let looks = [look(0, 0), look(1, 7), Look { server: None, ..look(2, 0) }];
+    let looks = [seen(0, 0), seen(1, 7), Look { server: None, ..seen(2, 0) }];
     let rows = rows(&looks, &board.take(), 0);
     assert_eq!(rows.iter().map(|row| row.open).collect::<Vec<_>>(), [6, 6]);
     assert_eq!((rows[1].cores, rows[1].memory), (None, None));
@@ -69,7 +71,7 @@ fn connections_that_were_ended_are_not_open_and_an_ended_server_uses_nothing() {
 
 #[test]
 fn the_recorder_cuts_where_the_events_begin() {
-    let progress = Arc::new(Progress::default());
+    let progress = Arc::new(Progress::new(1));
     let mut recorder = Recorder::new(&progress, Vitals::new(&[std::process::id()]).unwrap()).unwrap();
     let start = clock::now() + 50_000_000;
     recorder.start(start);
@@ -83,4 +85,15 @@ fn the_recorder_cuts_where_the_events_begin() {
     assert!(rows[0].at >= 0.0 && rows[1].at > rows[0].at, "{rows:?}");
     assert_eq!((rows[0].delivered, rows[1].delivered), (0, 2));
     assert!(rows[0].memory.is_some());
+}
+
+#[test]
+fn who_is_away_is_not_open() {
+    let progress = Progress::new(1);
+    progress.opened(10);
+    progress.went(3);
+    let mut nobody = Vitals::new(&[]).unwrap();
+    assert_eq!(look(&progress, &mut nobody).open, 7);
+    progress.went(-3);
+    assert_eq!(look(&progress, &mut nobody).open, 10);
 }

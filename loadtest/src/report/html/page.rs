@@ -183,8 +183,11 @@ fn scenario(report: &Report, out: &mut String) {
     for (name, value) in rows {
         let _ = writeln!(out, "<tr><th scope=\"row\">{name}</th><td>{}</td></tr>", escape(&value));
     }
-    for (reason, count) in &report.totals.ended {
-        let _ = writeln!(out, "<tr><th scope=\"row\">ended: {}</th><td>{count}</td></tr>", escape(reason));
+    for (what, reasons) in [("ended", &report.totals.ended), ("ended, slow", &report.totals.slow_ended)] {
+        for (reason, count) in reasons {
+            let _ =
+                writeln!(out, "<tr><th scope=\"row\">{what}: {}</th><td>{count}</td></tr>", escape(reason));
+        }
     }
     out.push_str("</tbody></table></div>\n");
 }
