@@ -68,7 +68,7 @@ pub fn own_cpu() -> u64 {
 }
 
 /// What each thread has used, in nanoseconds. The scheduler's own count: the ticks of /proc/PID/stat are 10 ms each.
-fn threads(pid: u32) -> Option<HashMap<u32, u64>> {
+pub(crate) fn threads(pid: u32) -> Option<HashMap<u32, u64>> {
     let mut threads = HashMap::new();
     for task in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
         let task = task.ok()?;
@@ -80,7 +80,8 @@ fn threads(pid: u32) -> Option<HashMap<u32, u64>> {
     Some(threads)
 }
 
-fn memory(pid: u32) -> Option<u64> {
+/// Resident memory of its own (not of files), in bytes.
+pub(crate) fn memory(pid: u32) -> Option<u64> {
     anonymous(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 

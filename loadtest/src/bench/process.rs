@@ -1,13 +1,14 @@
 //! A server process under measurement: started on one core, its CPU time and memory read from
 //! /proc, ended with its owner.
 
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 use rustix::thread::{CpuSet, sched_setaffinity};
+
+use crate::vitals;
 
 /// The core of the server under measurement.
 pub const SERVER_CORE: usize = 0;
@@ -75,20 +76,12 @@ impl Server {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// CPU time of all its threads so far, user and system, in nanoseconds. The scheduler's own
-    /// count: the ticks of /proc/PID/stat are 10 ms each.
+    /// CPU time of all its threads so far, user and system, in nanoseconds.
     ///
     /// # Errors
     /// When it has ended.
     pub fn cpu(&self) -> Result<u64> {
-        let mut sum = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            // A thread may end while we look.
-            let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
-            sum +=
-                text.split(' ').next().and_then(|time| time.parse::<u64>().ok()).context("no schedstat")?;
-        }
-        Ok(sum)
+        Ok(vitals::threads(self.child.id()).context("no schedstat")?.into_values().sum())
     }
 
     /// Resident memory of its own (not of files), in bytes.
@@ -96,30 +89,13 @@ impl Server {
     /// # Errors
     /// When it has ended.
     pub fn memory(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        anonymous(&status).context("no RssAnon")
+        vitals::memory(self.child.id()).context("no RssAnon")
     }
-}
-
-fn anonymous(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
-    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_read_in_bytes() {
-        assert_eq!(anonymous("VmRSS:\t  10 kB\nRssAnon:\t    5120 kB\n"), Some(5120 * 1024));
-        assert_eq!(anonymous("Name:\tx\n"), None);
     }
 }
