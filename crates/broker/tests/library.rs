@@ -6,14 +6,15 @@ mod support;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use redis::Value;
 use support::cluster::{MAX_EVENT, history};
 use support::{Node, PATIENCE, event, name};
 use tidegate_broker::{
-    Appended, Durable, EventQueue, History, HistoryError, HistorySettings, News, Query, QueueLimits, Read,
-    RedisBroker, RedisSettings, Shard, Since, Topology,
+    Appended, Durable, EventQueue, History, HistoryError, HistorySettings, LogRules, News, Query,
+    QueueLimits, Read, RedisBroker, RedisSettings, Shard, Since, Topology,
 };
 use tidegate_core::{Epoch, Event, Position};
 use tidegate_protocol::Envelope;
@@ -126,7 +127,7 @@ fn load_naive(server: &RedisServer) {
     let code = code(server);
     let naive = code
         .replace("local FOLLOWS_LINEAGE = true", "local FOLLOWS_LINEAGE = false")
-        .replace("CODE_VERSION, SETTINGS_REVISION = 1,", "CODE_VERSION, SETTINGS_REVISION = 999,");
+        .replace("CODE_VERSION, SETTINGS_REVISION = 2,", "CODE_VERSION, SETTINGS_REVISION = 999,");
     assert_eq!(naive.len(), code.len() + 3, "both places were found");
     ask(server, redis::cmd("FUNCTION").arg("LOAD").arg("REPLACE").arg(naive));
 }
@@ -414,6 +415,59 @@ async fn a_server_that_takes_no_writes_says_why_and_is_read() {
     set("maxmemory", "0");
     let next = append(&node, durable("log:a", "2")).await.expect("appended").position;
     assert_eq!(next, Some(Position { epoch, offset: 2 }), "a refused event took no number");
+}
+
+/// What cannot be written gives its key back: nobody hears "published" of an event that is nowhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_free_again_when_its_event_could_not_be_written() {
+    let server = redis();
+    let node = start(&server).await;
+    let keyed = || Durable { key: Some("k".into()), ..durable("log:a", "x") };
+    server.cli(&["SET", "tg:{log:a}:log", "no log"]).expect("set");
+    let refused = append(&node, keyed()).await;
+    assert!(matches!(&refused, Err(HistoryError::Refused(why)) if why.contains("WRONGTYPE")), "{refused:?}");
+    server.cli(&["DEL", "tg:{log:a}:log"]).expect("deleted");
+    let first = append(&node, keyed()).await.expect("appended");
+    assert!(first.fresh, "the key was not used");
+    let again = append(&node, keyed()).await.expect("answered");
+    assert_eq!((again.position, again.fresh), (first.position, false));
+}
+
+/// Lives are not renewed with every event, and yet none ends while events come; nor does a log live for ever that was
+/// evicted and is made anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lives_are_renewed_while_events_come() {
+    let server = redis();
+    let mut rules = history();
+    let life = Duration::from_millis(1500);
+    for own in rules.namespaces.values_mut() {
+        own.history = own.history.map(|log| LogRules { ttl: life, ..log });
+    }
+    let node = node_of(Topology::Standalone(server.url()), &rules, 1).await;
+    let left = |key: &str| -> i64 {
+        server.cli(&["PTTL", key]).expect("told").trim().parse().expect("milliseconds")
+    };
+    let start = Instant::now();
+    let mut events = 0;
+    while start.elapsed() < 2 * life {
+        append(&node, durable("log:a", "x")).await.expect("appended");
+        events += 1;
+        let left = left("tg:{log:a}:log");
+        assert!((1000..=1524).contains(&left), "{left} ms of 1500 right after an event");
+    }
+    let held = server.cli(&["XLEN", "tg:{log:a}:log"]).expect("told");
+    assert_eq!(held.trim().parse(), Ok(events.min(1000)), "none ran out");
+    let renewals = server.cli(&["INFO", "commandstats"]).expect("told");
+    let renewals = renewals.lines().find_map(|line| line.strip_prefix("cmdstat_pexpire:calls="));
+    let renewals: u64 =
+        renewals.and_then(|rest| rest.split(',').next()).and_then(|n| n.parse().ok()).expect("some");
+    assert!(
+        renewals <= 2 * 2 * 65 + 4,
+        "{renewals} for {events} events, each life at most 64 times in its length"
+    );
+    server.cli(&["DEL", "tg:{log:a}:log"]).expect("evicted");
+    append(&node, durable("log:a", "x")).await.expect("appended");
+    assert!(left("tg:{log:a}:log") > 0, "a log made anew has a life");
 }
 
 /// Redis behind the address becomes a replica, and a master again.

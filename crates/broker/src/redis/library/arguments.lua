@@ -1,30 +1,82 @@
 -- What callers say: the channel, and arguments by name. Each function answers a value, or nothing and an error.
 
+-- What each call uses, as locals: a global is looked for in several tables, which cost a publish a fifth. None is
+-- there while the library is loaded, so the first call sets them (`awake`).
+local call, try, kind, number, find, match, sub, format, char, pack
+
 local function refuse(code, why)
     return redis.error_reply(code .. ' ' .. why)
 end
 
 -- A number as Redis writes it. Lua's own way makes 1e+15 of large ones.
-local function digits(number)
-    return string.format('%.0f', number)
+local function digits(value)
+    return format('%d', value)
 end
 
 -- The text of a number from 0 to `most`, which a double holds.
 local function number_of(text, most)
-    local number = #text <= 16 and string.find(text, '^%d+$') and tonumber(text)
-    return number and number <= most and number
+    local value = #text <= 16 and find(text, '^%d+$') and number(text)
+    return value and value <= most and value
 end
 
--- The rules of a channel: `tg:{chat:42}` takes those of `chat`.
-local function rules_of(keys)
-    local name = #keys == 1 and string.match(keys[1], '^' .. PREFIX .. ':{(.+)}$')
+-- While a life lasts it is renewed so many times at most, not with each event. It is so much longer that the
+-- last event, too, has all of it.
+local RENEWALS = 64
+
+local function life(millis)
+    return digits(math.ceil(millis + millis / RENEWALS))
+end
+
+-- Said by who says nothing beside the payload.
+local NO_OPTIONS = {}
+
+-- The rules of a namespace, ready for use: texts, which Redis would make of the numbers with each command.
+local function prepared(rules)
+    local log_ttl = rules.log_ttl or rules.top_ttl
+    return {
+        size = rules.size and digits(rules.size), log_life = life(log_ttl), top_life = life(rules.top_ttl),
+        key_life = digits(rules.key_ttl),
+        -- Microseconds until the lives of log and top are renewed.
+        renewal = math.min(log_ttl, rules.top_ttl) * 1000 / RENEWALS,
+    }
+end
+
+-- Whether this is a node of a Cluster.
+local in_cluster
+
+local function awake()
+    call, try, kind, number = redis.call, redis.pcall, type, tonumber
+    find, match, sub, format, char = string.find, string.match, string.sub, string.format, string.char
+    pack = cmsgpack.pack
+    in_cluster = find(call('INFO', 'cluster'), 'cluster_enabled:1', 1, true) ~= nil
+    for name, rules in pairs(NAMESPACES) do
+        NAMESPACES[name] = prepared(rules)
+    end
+    DEFAULT = NAMESPACES.default
+end
+
+-- Channels that were looked at: their rules, and when their lives are renewed, in microseconds of Redis' clock.
+-- Some 200 bytes each; above `MOST_KNOWN` all are forgotten, and looked at again.
+local MOST_KNOWN = 8192
+local known, renewed_at, number_known = {}, {}, 0
+
+-- The key of the channel that is meant, and its rules: `tg:{chat:42}` has those of `chat`.
+local function channel_of(keys)
+    local key = keys[1]
+    local rules = #keys == 1 and known[key]
+    if rules then return key, rules end
+    if not call then awake() end
+    local name = #keys == 1 and match(key, '^' .. PREFIX .. ':{(.+)}$')
     if not name then
         return nil, refuse('TGARG', 'one key is expected, ' .. PREFIX .. ':{channel}')
     end
-    if #name > 255 or string.find(name, '[%c%s{}*]') or string.sub(name, 1, 1) == '~' then
+    if #name > 255 or find(name, '[%c%s{}*]') or sub(name, 1, 1) == '~' then
         return nil, refuse('TGARG', 'this is no name of a channel')
     end
-    return NAMESPACES[string.match(name, '^([^:]*):') or 'default'] or DEFAULT
+    rules = NAMESPACES[match(name, '^([^:]*):') or 'default'] or DEFAULT
+    if number_known == MOST_KNOWN then known, renewed_at, number_known = {}, {}, 0 end
+    known[key], number_known = rules, number_known + 1
+    return key, rules
 end
 
 -- RFC 3629, section 4: what an envelope holds as text must be text.
@@ -36,11 +88,13 @@ local SEQUENCES = {
 }
 
 local function is_text(bytes)
+    -- Most are ASCII: one look.
+    if not find(bytes, '[^\1-\127]') then return true end
     local at = 1
     while at <= #bytes do
         local after
         for _, sequence in ipairs(SEQUENCES) do
-            after = string.match(bytes, sequence, at)
+            after = match(bytes, sequence, at)
             if after then break end
         end
         if not after then return false end
@@ -56,7 +110,7 @@ local function named(arguments, first, limits)
         local name, value = arguments[at], arguments[at + 1]
         local limit = limits[name]
         if not limit then
-            return nil, refuse('TGARG', 'no argument is called ' .. string.format('%q', string.sub(name, 1, 32)))
+            return nil, refuse('TGARG', 'no argument is called ' .. format('%q', sub(name, 1, 32)))
         end
         if not value or values[name] then
             return nil, refuse('TGARG', 'one value is expected after ' .. name)
@@ -73,23 +127,13 @@ local function named(arguments, first, limits)
     return values
 end
 
--- Whether this is a node of a Cluster, once it was asked.
-local cluster
-
-local function in_cluster()
-    if cluster == nil then
-        cluster = string.find(redis.call('INFO', 'cluster'), 'cluster_enabled:1', 1, true) ~= nil
-    end
-    return cluster
-end
-
 -- Are all keys of the channel here? While its slot moves Redis refuses a command about several keys of which
 -- one is missing: it may be on the other side. So nobody is told "empty", and nothing is written that is not
 -- where the rest is. Where there are no slots, none moves.
-local function whole(...)
-    if not in_cluster() then return end
-    local answer = redis.pcall('EXISTS', ...)
-    if type(answer) == 'table' and answer.err then
+local function whole(key, log, id)
+    if not in_cluster then return end
+    local answer = try('EXISTS', key, log, id or key)
+    if kind(answer) == 'table' and answer.err then
         return refuse('TRYAGAIN', "the channel's keys are on their way to another node")
     end
 end

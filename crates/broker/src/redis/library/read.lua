@@ -16,7 +16,7 @@ local STRAIGHT = 128
 local function held_by_looking(log, top, start)
     local expected, before = top.offset, '+'
     while expected > start do
-        local entries = redis.call('XREVRANGE', log, before, '-', 'COUNT', STEP)
+        local entries = call('XREVRANGE', log, before, '-', 'COUNT', STEP)
         if #entries == 0 then return expected + 1 end
         for _, entry in ipairs(entries) do
             local _, offset = position_of(entry[1])
@@ -32,7 +32,7 @@ end
 -- The same, by counting: offsets only grow along a log, so as many entries as offsets leave no hole.
 local function held_from(log, top, start)
     if start >= top.offset then return top.offset + 1 end
-    if redis.call('EXISTS', log) == 0 then return top.offset + 1 end
+    if call('EXISTS', log) == 0 then return top.offset + 1 end
     local state = log_state(log)
     if state.last ~= top.epoch .. '-' .. digits(top.offset) then return top.offset + 1 end
     local _, first = position_of(state.first)
@@ -51,7 +51,7 @@ local function id_of(log, top, offset)
     end
     local id = whose .. '-' .. digits(offset)
     -- Of an epoch that the chain has forgotten: it is found by going along the log.
-    return redis.call('XRANGE', log, id, id)[1] and id or '-'
+    return call('XRANGE', log, id, id)[1] and id or '-'
 end
 
 -- An entry as it is answered.
@@ -72,7 +72,7 @@ local function page(log, top, start, count)
     if start >= top.offset or count == 0 then return events end
     local from = id_of(log, top, expected)
     while true do
-        local entries = redis.call('XRANGE', log, from, '+', 'COUNT', STEP)
+        local entries = call('XRANGE', log, from, '+', 'COUNT', STEP)
         for _, entry in ipairs(entries) do
             local _, offset = position_of(entry[1])
             if offset >= expected then
@@ -95,7 +95,7 @@ local function straight(log, top, start, count)
     if missing <= 0 then return {} end
     if missing > count or missing > STRAIGHT then return nil end
     local from = top.epoch .. '-' .. digits(start + 1)
-    local entries = redis.call('XRANGE', log, from, '+', 'COUNT', missing)
+    local entries = call('XRANGE', log, from, '+', 'COUNT', missing)
     if #entries < missing then return nil end
     local events, bytes = {}, 0
     for nth, entry in ipairs(entries) do
@@ -132,7 +132,7 @@ local function what_to_read(arguments)
     local query = {count = count}
     if #arguments == 4 and arguments[2] == 'since' then
         local epoch, offset = arguments[3], arguments[4]
-        if not (string.find(epoch, '^%d+$') and #epoch == 19 or epoch == '') or not string.find(offset, '^%d+$') then
+        if not (find(epoch, '^%d+$') and #epoch == 19 or epoch == '') or not find(offset, '^%d+$') then
             return nil, refuse('TGARG', 'since is an epoch of 19 digits and an offset')
         end
         -- Nobody was ever given what exceeds a double; it is unknown, like an epoch that is none of ours.
@@ -148,14 +148,12 @@ local function what_to_read(arguments)
 end
 
 local function tg_read(keys, arguments)
-    local rules, refused = rules_of(keys)
-    if not rules then return refused end
-    local query
-    query, refused = what_to_read(arguments)
+    local key, rules = channel_of(keys)
+    if not key then return rules end
+    local query, refused = what_to_read(arguments)
     if not query then return refused end
     if not rules.size then return refuse('TGARG', "the channel's namespace has no history") end
 
-    local key = keys[1]
     local log = key .. ':log'
     refused = whole(key, log)
     if refused then return refused end

@@ -5,7 +5,7 @@ local CHAIN = 16
 
 -- Epoch and offset of a log's id.
 local function position_of(id)
-    local epoch, offset = string.match(id, '^(%d+)-(%d+)$')
+    local epoch, offset = match(id, '^(%d+)-(%d+)$')
     return epoch, tonumber(offset)
 end
 
@@ -16,7 +16,7 @@ end
 -- What the log says of itself. Entries before the first and after the last are none; `last_given` stays
 -- when entries go.
 local function log_state(log)
-    local answer = redis.call('XINFO', 'STREAM', log)
+    local answer = call('XINFO', 'STREAM', log)
     local state = {}
     for at = 1, #answer, 2 do
         local name, value = answer[at], answer[at + 1]
@@ -33,7 +33,7 @@ local function top_of_log(log)
     local epoch, offset = position_of(log_state(log).last_given)
     local ends, before = {}, epoch
     while #ends < CHAIN do
-        local entry = redis.call('XREVRANGE', log, '(' .. before .. '-0', '-', 'COUNT', 1)[1]
+        local entry = call('XREVRANGE', log, '(' .. before .. '-0', '-', 'COUNT', 1)[1]
         if not entry then break end
         local former, last = position_of(entry[1])
         table.insert(ends, 1, link(former, last))
@@ -44,7 +44,7 @@ end
 
 -- The top of a channel; nothing if it has no epoch.
 local function top_of(key)
-    local held = redis.call('HMGET', key, 'epoch', 'offset', 'library', 'line', 'chain')
+    local held = call('HMGET', key, 'epoch', 'offset', 'library', 'line', 'chain')
     if held[1] and held[2] then
         return {
             epoch = held[1], offset = tonumber(held[2]), library = held[3] or '', line = held[4] or '',
@@ -52,7 +52,7 @@ local function top_of(key)
         }
     end
     local log = key .. ':log'
-    if redis.call('EXISTS', log) == 1 then
+    if call('EXISTS', log) == 1 then
         return top_of_log(log)
     end
 end
@@ -79,8 +79,23 @@ local function numbered(key)
     return top
 end
 
-local function store(key, top, ttl)
-    redis.call('HSET', key, 'epoch', top.epoch, 'offset', digits(top.offset), 'library', top.library,
+-- Epoch and offset where this load of the library numbered the last event, too. Nothing but the offset can be
+-- other then, so that the rest is neither read nor written.
+local function continued(key)
+    local held = call('HMGET', key, 'epoch', 'offset', 'library')
+    if library and held[3] == library then
+        return held[1], number(held[2])
+    end
+end
+
+local function store(key, top)
+    call('HSET', key, 'epoch', top.epoch, 'offset', digits(top.offset), 'library', top.library,
         'line', top.line, 'chain', top.chain)
-    redis.call('PEXPIRE', key, ttl)
+end
+
+-- `now` in microseconds.
+local function renew(key, log, rules, now)
+    call('PEXPIRE', key, rules.top_life)
+    call('PEXPIRE', log, rules.log_life)
+    renewed_at[key] = now
 end

@@ -6,19 +6,25 @@ local library
 -- The time of the last epoch made here, in milliseconds.
 local latest = 0
 
+-- Redis' clock in microseconds.
+local function clock()
+    local time = call('TIME')
+    return time[1] * 1000000 + time[2]
+end
+
 local function library_id()
     if not library then
-        local time = redis.call('TIME')
-        local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-        library = run_id .. '-' .. time[1] .. string.format('%06d', time[2])
+        local time = call('TIME')
+        local run_id = match(call('INFO', 'server'), 'run_id:(%x+)')
+        library = run_id .. '-' .. time[1] .. format('%06d', time[2])
     end
     return library
 end
 
 -- The replication id, which changes with a restart and a promotion, and whether this is a master.
 local function replication()
-    local told = redis.call('INFO', 'replication')
-    return string.match(told, 'master_replid:(%x+)'), string.match(told, 'role:(%a+)') == 'master'
+    local told = call('INFO', 'replication')
+    return match(told, 'master_replid:(%x+)'), match(told, 'role:(%a+)') == 'master'
 end
 
 -- Whether this server goes on with the history that numbered `top`. `line` is the replication id where it is
@@ -34,14 +40,14 @@ end
 -- Later than the former epoch whatever the clock says, and never made by anybody else. A string: it exceeds a
 -- double.
 local function new_epoch(former)
-    local time = redis.call('TIME')
+    local time = call('TIME')
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
-    latest = math.max(now, tonumber(string.sub(former, 1, 13)) + 1, latest + 1)
-    local nonce = tonumber(string.sub(redis.sha1hex(library_id()), 1, 8), 16) % 1000000
-    return string.format('%013.0f%06.0f', latest, nonce)
+    latest = math.max(now, tonumber(sub(former, 1, 13)) + 1, latest + 1)
+    local nonce = tonumber(sub(redis.sha1hex(library_id()), 1, 8), 16) % 1000000
+    return format('%013.0f%06.0f', latest, nonce)
 end
 
 -- Tells subscribers. `pcall`: an event that is in the log is published, whoever hears it.
 local function publish(channel, envelope)
-    return redis.pcall(in_cluster() and 'SPUBLISH' or 'PUBLISH', channel, envelope)
+    return try(in_cluster and 'SPUBLISH' or 'PUBLISH', channel, envelope)
 end
