@@ -106,6 +106,11 @@ impl EventQueue {
         }
     }
 
+    /// Whether nothing waits: who takes from it would wait.
+    pub fn is_empty(&self) -> bool {
+        self.inner.lock().entries.is_empty()
+    }
+
     /// Events dropped since the queue was made.
     pub fn dropped(&self) -> u64 {
         self.inner.lock().dropped

@@ -63,6 +63,10 @@ impl ChannelName {
         if text.len() > MAX_BYTES {
             return Err(NameError::TooLong(text.len()));
         }
+        // Each event comes with its channel's name; most are plain ASCII, which one look settles.
+        if text.bytes().all(is_plain) {
+            return Ok(Self(text.into()));
+        }
         match text.chars().find(|&c| !is_allowed(c)) {
             Some(c) => Err(NameError::Character(c)),
             None => Ok(Self(text.into())),
@@ -86,6 +90,11 @@ impl ChannelName {
 /// Whether `text` may stand before the `:` of a channel name, so that its settings can apply.
 pub fn namespace_is_valid(text: &str) -> bool {
     !text.contains(':') && ChannelName::parse(text).is_ok()
+}
+
+/// The ASCII part of `is_allowed`.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'!'..=b'~') && !matches!(byte, b'{' | b'}' | b'*')
 }
 
 fn is_allowed(c: char) -> bool {
@@ -161,6 +170,14 @@ mod tests {
         }
         assert!(ChannelName::parse(&"é".repeat(127)).is_ok());
         assert!(ChannelName::parse_any("~control").is_ok());
+    }
+
+    #[test]
+    fn plain_bytes_are_the_ascii_that_is_allowed() {
+        for byte in 0..=127 {
+            assert_eq!(is_plain(byte), is_allowed(char::from(byte)), "{byte}");
+        }
+        assert!(!(128..=255).any(is_plain));
     }
 
     proptest! {

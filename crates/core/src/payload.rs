@@ -61,7 +61,9 @@ impl Payload {
 /// Whether `text` is JSON by its grammar (RFC 8259). What a number or an escape means is not judged:
 /// they are passed on as they are.
 fn is_json(text: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(text).is_ok() && depth(text) <= MAX_DEPTH
+    // Each level takes two bytes, so small texts need no second look.
+    let is_flat = |text: &str| text.len() <= 2 * MAX_DEPTH || depth(text) <= MAX_DEPTH;
+    serde_json::from_str::<IgnoredAny>(text).is_ok() && is_flat(text)
 }
 
 /// The deepest nesting of valid JSON: brackets outside of strings.

@@ -69,8 +69,11 @@ impl Lane {
                 _ = pulse.tick(), if !self.keeper.is_empty() => self.look().await,
             }
             self.delivery.flush();
-            // A queue that never runs dry must not starve the connections of this thread.
-            tokio::task::yield_now().await;
+            // A queue that never runs dry must not starve the connections of this thread. One that is empty makes
+            // this task wait by itself: a yield would be one more look at all sockets for each single event.
+            if !ordered.is_empty() || !queue.is_empty() {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -112,6 +115,7 @@ impl Lane {
     /// event comes behind: places look for what is missing in any case.
     fn group(&self, news: impl Iterator<Item = News>) -> (Groups, Vec<News>) {
         let mut groups: Groups = Vec::new();
+        // From the second channel on: where each of them is in `groups`.
         let mut index: HashMap<ChannelName, usize> = HashMap::new();
         let mut rest = Vec::new();
         for news in news {
@@ -125,7 +129,15 @@ impl Lane {
                 groups[last - 1].1.push(event); // bursts: no look-up
                 continue;
             }
-            let at = *index.entry(channel.clone()).or_insert(last);
+            let at = match groups.first() {
+                None => 0,
+                Some((first, _)) => {
+                    if last == 1 {
+                        index.insert(first.clone(), 0);
+                    }
+                    *index.entry(channel.clone()).or_insert(last)
+                }
+            };
             if at == last {
                 groups.push((channel, vec![event]));
             } else {
