@@ -47,13 +47,13 @@ publish = "anyone"
 [namespaces.brief]
 publish = "anyone"
 dedupe_ttl = "2s"
-position_ttl = "4s"
+position_ttl = "15s"
 history = { size = 10, ttl = "2s" }
 "#;
 /// Nodes keep a channel so long after its last subscriber, without and with history.
 const LINGER: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(30)];
 /// `position_ttl`: so long after its last use Redis forgets a channel.
-const KEYS_LIVE: Duration = Duration::from_secs(4);
+const KEYS_LIVE: Duration = Duration::from_secs(15);
 /// How long a visit may take, and how late a machine that builds something else meanwhile may be.
 const LATE: Duration = Duration::from_secs(5);
 /// Descriptors that a node may have more than before its first client: connections to Redis that open when needed.

@@ -14,6 +14,10 @@ const SIZES: std::ops::RangeInclusive<u32> = 1..=1_000_000;
 /// What is remembered is remembered so long at least, and at most: Redis counts milliseconds.
 const TIMES: (Span, Span) = (Span::seconds(1), Span::seconds(10 * 365 * 24 * 60 * 60));
 
+/// Three looks of a node at its channels (`relay/keeper.rs`), and some delay: a position that ends before it is
+/// renewed would be told to all subscribers as lost.
+const SHORTEST_POSITION: Span = Span::seconds(15);
+
 impl Settings {
     /// The rules of all namespaces.
     pub(super) fn memories(&self, max_event_bytes: usize) -> Result<HistorySettings, SettingsError> {
@@ -53,6 +57,13 @@ fn rules(at: &str, settings: &NamespaceSettings, has_redis: bool) -> Result<Hist
                 "{at}.position_ttl ({}) is shorter than {at}.history.ttl ({}): a channel must know its position \
                  as long as it has events",
                 settings.position_ttl, section.ttl
+            ));
+        }
+        if settings.position_ttl < SHORTEST_POSITION {
+            return error(format!(
+                "{at}.position_ttl must be at least {SHORTEST_POSITION} where there is history, not {}: nodes renew it \
+                 every few seconds",
+                settings.position_ttl
             ));
         }
         history = Some(LogRules { size, ttl });

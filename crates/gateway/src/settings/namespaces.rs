@@ -25,8 +25,8 @@ pub struct NamespaceSettings {
     /// connected does not get them. `history = {}` takes the defaults.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history: Option<HistorySection>,
-    /// How long after its last event a channel still knows how far it has come. Not shorter than `history.ttl`:
-    /// whoever comes back later than this is told that events may be missing.
+    /// How long after its last event a channel still knows how far it has come. Not shorter than `history.ttl`, nor
+    /// than 15 s: whoever comes back later than this is told that events may be missing.
     pub position_ttl: Span,
     /// How long an idempotency key is remembered; a second publish with it is answered like the first, and
     /// delivered to nobody. Holds without history, too.

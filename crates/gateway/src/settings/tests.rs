@@ -160,6 +160,10 @@ fn memories_that_cannot_be_are_refused_with_limit_and_value() {
             "history = { ttl = \"2d\" }\nposition_ttl = \"1d\"",
             "namespaces.chat.position_ttl (1day) is shorter than namespaces.chat.history.ttl (2days)",
         ),
+        (
+            "history = { ttl = \"2s\" }\nposition_ttl = \"14s\"",
+            "namespaces.chat.position_ttl must be at least 15s where there is history, not 14s",
+        ),
         ("durability = \"replicated\"", "needs namespaces.chat.history"),
         ("history = {}\ndurability = \"replicated\"", "needs Redis: set redis.url"),
     ] {
