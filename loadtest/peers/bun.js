@@ -1,8 +1,9 @@
 // Bun's built-in server (uWebSockets): one bare topic for each channel, fed by Redis. `bun bun.js PORT REDIS`.
-// It speaks what Tidegate's plain door speaks: /plain?channel=NAME, payloads as text frames.
+// It speaks what Tidegate's plain door speaks: /plain?channel=NAME, payloads as frames. What a client says goes
+// to its channel the same way as everything, through Redis.
 const [port, redis] = process.argv.slice(2);
-const listener = new Bun.RedisClient(redis);
-await listener.connect();
+const [listener, publisher] = [new Bun.RedisClient(redis), new Bun.RedisClient(redis)];
+await Promise.all([listener.connect(), publisher.connect()]);
 
 const server = Bun.serve({
   hostname: "127.0.0.1",
@@ -14,7 +15,7 @@ const server = Bun.serve({
   },
   websocket: {
     open: (socket) => socket.subscribe(socket.data.channel),
-    message() {},
+    message: (socket, text) => publisher.publish(`tg:{${socket.data.channel}}`, text),
     backpressureLimit: 64 * 1024 * 1024,
     idleTimeout: 30,
   },

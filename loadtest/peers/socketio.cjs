@@ -1,5 +1,6 @@
 // Socket.IO with its Redis adapter, as its documentation sets it up. `node socketio.cjs PORT REDIS`.
-// A client's room is the `channel` of its handshake; events come as the Redis emitter publishes them.
+// A client's room is the `channel` of its handshake; events come as the Redis emitter publishes them, or from a
+// client, to its room.
 const { createServer } = require("node:http");
 const { createAdapter } = require("@socket.io/redis-adapter");
 const { createClient } = require("redis");
@@ -11,7 +12,11 @@ async function main() {
   await Promise.all([publisher.connect(), listener.connect()]);
   const http = createServer();
   const io = new Server(http, { adapter: createAdapter(publisher, listener), transports: ["websocket"] });
-  io.on("connection", (socket) => socket.join(socket.handshake.query.channel));
+  io.on("connection", (socket) => {
+    const room = socket.handshake.query.channel;
+    socket.join(room);
+    socket.on("event", (text) => io.to(room).emit("event", text));
+  });
   http.listen({ port: Number(port), host: "127.0.0.1", backlog: 4096 }, () => console.log("listening"));
 }
 

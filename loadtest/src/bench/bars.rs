@@ -88,9 +88,10 @@ impl Bar {
             Limit::None => ("", 0.0, None),
         };
         let bar = if met.is_some() { format!("{sign}{bound}{}", self.unit.2) } else { String::new() };
+        let behind = |subject| findings.behind(self.from, self.case, subject).unwrap_or_default();
         let peer = |peer| {
             self.ratio(findings, peer)
-                .map_or_else(String::new, |ratio| self.write(ratio.median) + self.unit.2)
+                .map_or_else(String::new, |ratio| self.write(ratio.median) + self.unit.2 + &behind(peer))
         };
         // A peer has one door, so it stands beside one line only, and not where it has no such work.
         let peers = match self.subject {
@@ -103,6 +104,7 @@ impl Bar {
         } else {
             self.write(ratio.median) + self.unit.2
         };
+        let measured = measured + &behind(self.subject);
         let work = match self.subject {
             Redis => self.case.to_owned(),
             subject => format!("{}, {subject}", self.case),

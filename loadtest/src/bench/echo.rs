@@ -10,54 +10,33 @@ use super::finding::{Figure, Outcome};
 use super::stand::{Setup, Stand};
 use super::subject::Subject;
 use super::visitors::{Next, Speech, Visitors};
+use crate::door::Door;
 use crate::frame::{Opcode, write_client};
+use crate::socket_io;
 
 /// The message.
 const SIZE: usize = 30_000;
+/// How long it may take until everybody has heard its own.
+const PATIENCE: Duration = Duration::from_secs(40);
 /// Until buffers have settled.
 const SETTLE: Duration = Duration::from_secs(14);
 
 /// Each of `connections` publishes into a channel of its own and hears it.
 ///
 /// # Errors
-/// When the gateway or a connection fails.
+/// When the server or a connection fails.
 #[expect(clippy::cast_precision_loss, reason = "bytes")]
 pub fn measure(stand: &Stand, subject: Subject, connections: u32) -> Result<Outcome> {
-    let (server, url) = stand.gateway(Setup::Usual)?;
+    let (server, url) = if subject.is_peer() {
+        stand.peers.start(subject, &stand.redis)?
+    } else {
+        stand.gateway(Setup::Usual)?
+    };
     let before = server.memory()?;
-    let text = "x".repeat(SIZE);
-    let native = subject == Subject::Native;
-    let speech = |number| {
-        let channel = channel(number);
-        let mut frames = Vec::new();
-        if native {
-            write(&json!({"type": "connect", "id": 1}), &mut frames);
-            write(&json!({"type": "subscribe", "id": 2, "channel": channel}), &mut frames);
-            Speech::at(&url, "/ws", Some("tidegate.v1.json"), frames)
-        } else {
-            write_client(Opcode::Text, text.as_bytes(), &mut frames);
-            Speech::at(&url, &format!("/plain?channel={channel}"), None, frames)
-        }
-    };
-    let hear = |number, message: &[u8]| {
-        if message.len() >= SIZE {
-            return Ok(Next::Done);
-        }
-        if !message.starts_with(br#"{"type":"subscribed""#) {
-            ensure!(
-                !message.starts_with(br#"{"type":"error""#),
-                "refused: {}",
-                String::from_utf8_lossy(message)
-            );
-            return Ok(Next::Wait);
-        }
-        // What is published before the subscription stands would be missed.
-        let mut frames = Vec::new();
-        write(&json!({"type": "publish", "id": 3, "channel": channel(number), "data": text}), &mut frames);
-        Ok(Next::Say(frames))
-    };
-    let visitors =
-        Visitors::send(&url, connections, Duration::from_secs(25), speech, hear).context("echoing")?;
+    let (text, door) = ("x".repeat(SIZE), subject.door());
+    let speech = |number| speech(&url, door, &channel(number), &text);
+    let hear = |number, message: &[u8]| hear(door, &channel(number), &text, message);
+    let visitors = Visitors::send(&url, connections, PATIENCE, speech, hear).context("echoing")?;
     thread::sleep(SETTLE);
     let bytes = server.memory()?.saturating_sub(before) as f64 / f64::from(connections);
     drop(visitors);
@@ -66,6 +45,48 @@ pub fn measure(stand: &Stand, subject: Subject, connections: u32) -> Result<Outc
 
 fn channel(number: u32) -> String {
     format!("echo:{number:06}")
+}
+
+/// How one comes in, and what it says before it has heard anything.
+fn speech(url: &str, door: Door, channel: &str, text: &str) -> Speech {
+    let mut frames = Vec::new();
+    match door {
+        Door::Native => {
+            write(&json!({"type": "connect", "id": 1}), &mut frames);
+            write(&json!({"type": "subscribe", "id": 2, "channel": channel}), &mut frames);
+            Speech::at(url, "/ws", Some("tidegate.v1.json"), frames)
+        }
+        Door::SocketIo => {
+            write_client(Opcode::Text, socket_io::CONNECT, &mut frames);
+            Speech::at(url, &socket_io::path(channel), None, frames)
+        }
+        _ => {
+            write_client(Opcode::Text, text.as_bytes(), &mut frames);
+            Speech::at(url, &format!("/plain?channel={channel}"), None, frames)
+        }
+    }
+}
+
+/// What one does next. Where the subscription is an answer, who published before would miss itself.
+fn hear(door: Door, channel: &str, text: &str, message: &[u8]) -> Result<Next> {
+    if message.len() >= SIZE {
+        return Ok(Next::Done);
+    }
+    let mut frames = Vec::new();
+    if door == Door::SocketIo {
+        if message == socket_io::PING {
+            write_client(Opcode::Text, socket_io::PONG, &mut frames);
+        } else if socket_io::is_in(message)? {
+            let event = format!("42{}", json!(["event", text]));
+            write_client(Opcode::Text, event.as_bytes(), &mut frames);
+        }
+    } else {
+        ensure!(!message.starts_with(br#"{"type":"error""#), "refused: {}", String::from_utf8_lossy(message));
+        if message.starts_with(br#"{"type":"subscribed""#) {
+            write(&json!({"type": "publish", "id": 3, "channel": channel, "data": text}), &mut frames);
+        }
+    }
+    Ok(if frames.is_empty() { Next::Wait } else { Next::Say(frames) })
 }
 
 fn write(request: &Value, frames: &mut Vec<u8>) {

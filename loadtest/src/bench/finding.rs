@@ -40,6 +40,8 @@ pub enum Figure {
     Commands,
     /// Events a second that were published.
     Published,
+    /// Of the deliveries that fell due while measured, the share that came meanwhile, at most 1.
+    Held,
 }
 
 /// One subject, once.
@@ -168,6 +170,7 @@ impl fmt::Display for Measurement {
                 Figure::Seconds => (1.0, 2, "s"),
                 Figure::Commands => (1.0, 3, "commands"),
                 Figure::Published => (1.0, 0, "published a second"),
+                Figure::Held => (100.0, 0, "% of what was due"),
             };
             write!(f, "{separator}{:.digits$} {unit}", value * scale)?;
         }

@@ -65,6 +65,7 @@ impl Flow {
         let servers: Vec<_> = (0..nodes).map(|_| self.server(stand, subject)).collect::<Result<_>>()?;
         let crowd = self.crowd(&servers, subject)?;
         let (scenario, load) = crowd.first().context("no server")?;
+        let hearers = hearers(&crowd);
         let publisher = match self.target(stand, subject) {
             None => None,
             Some(target) => {
@@ -87,7 +88,11 @@ impl Flow {
 
         let published = publisher.map(Publisher::join).transpose()?.unwrap_or_default();
         let (tally, faults) = settle(crowd, &published)?;
-        let outcome = Outcome { faults, ended: tally.ended.values().sum(), ..Outcome::default() };
+        let mut outcome = Outcome { faults, ended: tally.ended.values().sum(), ..Outcome::default() };
+        if let Rate::PerSecond(rate) = self.rate {
+            let due = rate * hearers * length / 1e9;
+            outcome = outcome.with(Figure::Held, (deliveries / due).min(1.0));
+        }
         let total: u64 = published.iter().sum();
         Ok(outcome
             .with(Figure::CpuUs, used / 1e3 / deliveries)
@@ -132,6 +137,13 @@ impl Flow {
         }
         Ok(crowd)
     }
+}
+
+/// How many hear an event, on average.
+fn hearers(crowd: &[(Arc<Scenario>, Load)]) -> f64 {
+    let channels = crowd.first().map_or(1, |(scenario, _)| scenario.channels);
+    let hear = |scenario: &Scenario| (0..channels).map(|channel| scenario.subscribers(channel)).sum::<u32>();
+    f64::from(crowd.iter().map(|(scenario, _)| hear(scenario)).sum::<u32>()) / f64::from(channels)
 }
 
 /// Waits for what is under way and judges all connections.

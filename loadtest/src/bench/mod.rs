@@ -20,6 +20,7 @@ pub mod peers;
 pub mod process;
 pub mod ratio;
 pub mod rows;
+pub mod shortfalls;
 pub mod stand;
 pub mod subject;
 pub mod visitors;

@@ -61,7 +61,7 @@ impl Bench {
 
     fn through_redis(&mut self, row: u32, round: u32, case: &str, channels: u32) {
         let flow = self.flow(10_000, channels, 5_000.0);
-        for subject in [RoomFloor, Plain, Native, Paced] {
+        for subject in [RoomFloor, Plain, Native, Paced, Bun, SocketIo] {
             self.measure(row, case, round, subject, |stand| flow.measure(stand, subject));
         }
     }
@@ -85,7 +85,7 @@ impl Bench {
 
     fn echoing(&mut self, round: u32) {
         let connections = self.size(10_000);
-        for subject in [Plain, Native] {
+        for subject in [Plain, Native, Bun, SocketIo] {
             self.measure(8, case::ECHO, round, subject, |stand| echo::measure(stand, subject, connections));
         }
     }

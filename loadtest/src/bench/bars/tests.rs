@@ -118,8 +118,26 @@ fn the_page_says_when_its_figures_do_not_count() {
     assert!(!broken.correct() && broken.document().contains("row 3: the gateway ended"));
     let mut peer = whole.clone();
     peer.measurements[3].faults.lost = 7;
-    assert!(peer.correct() && peer.document().contains("Socket.IO in row 1, round 1: 7 events lost"));
+    let said =
+        "Socket.IO in row 1, 2,000 subscribers, 20/s: 7 deliveries lost, 0 connections ended (1 of 3 rounds)";
+    assert!(peer.correct() && peer.document().contains(said), "{}", peer.document());
     assert!(Findings { quick: true, ..whole }.document().contains("do not count"));
+}
+
+#[test]
+fn a_figure_of_who_fell_behind_says_so() {
+    let rooms =
+        |subject, held| measured(3, case::ROOMS, 1, subject, &[(Figure::CpuUs, 10.0), (Figure::Held, held)]);
+    let measurements =
+        vec![rooms(RoomFloor, 1.0), rooms(Plain, 0.97), rooms(Bun, 0.99), rooms(SocketIo, 0.62)];
+    let findings = findings(measurements);
+    let line = findings.lines().remove(0);
+    assert_eq!(
+        (line.measured.as_str(), line.peers),
+        ("1.00", ["1.00".to_owned(), "1.00 at 62 %".to_owned()])
+    );
+    let said = "Socket.IO in row 3, 1,000 rooms × 10, 5/s each: held 62 % of the rate at worst (of 1 rounds)";
+    assert!(findings.document().contains(said), "{}", findings.document());
 }
 
 #[test]
