@@ -1,7 +1,7 @@
 //! What the hub costs for one event and for one subscriber. `cargo bench -p tidegate-core --bench hub`.
 
-use divan::Bencher;
 use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
 use tidegate_core::ChannelName;
 use tidegate_core::hub::{Hub, Seat};
 
@@ -47,6 +47,6 @@ fn join_and_leave(bencher: Bencher<'_, '_>, rooms: usize) {
         next = (next + 1) % rooms;
         let seat = hub.join(&names[next], 1).seat;
         hub.attach(seat, || {});
-        hub.leave(seat)
+        drop(black_box(hub.leave(seat)));
     });
 }

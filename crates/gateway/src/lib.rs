@@ -5,6 +5,8 @@
 //! know Redis' commands: that is the broker's.
 
 mod admin;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod clock;
 mod connection;
 mod doors;
