@@ -5,6 +5,7 @@
 
 mod capacity;
 mod cluster;
+mod instructions;
 mod process;
 mod program;
 mod reports;
@@ -46,6 +47,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Counts the instructions of the micro benchmarks with callgrind; writes docs/results/instructions.md
+    Instructions(instructions::Arguments),
     /// Writes the documents that are made from code and figures: docs/configuration.md, docs/capacity.md,
     /// docs/benchmarks.md
     Docs,
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Task::Faults => test::full_length(None),
         Task::Soak => test::full_length(Some(test::SOAK)),
         Task::Bench { arguments } => reports::bench(&arguments),
+        Task::Instructions(arguments) => instructions::run(&arguments),
         Task::Docs => reports::docs(),
     });
     done.unwrap_or_else(|error| {

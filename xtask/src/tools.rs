@@ -32,6 +32,8 @@ pub(crate) enum Tool {
     Autobahn,
     /// A JDK: with the compiler, as `java File.java` needs it.
     Java,
+    /// For `cargo xtask instructions` only.
+    Valgrind,
 }
 
 impl Tool {
@@ -53,6 +55,7 @@ impl Tool {
             Self::Go => "go",
             Self::Autobahn => "Autobahn's test suite, which needs Python 2.7",
             Self::Java => "java",
+            Self::Valgrind => "valgrind",
         }
     }
 
@@ -77,6 +80,7 @@ impl Tool {
             Self::Node => &[("node", "nodejs"), ("npm", "npm")],
             Self::Python | Self::Autobahn => &[("python3", "python3")],
             Self::Java => &[("java", "default-jre-headless"), ("javac", "default-jdk-headless")],
+            Self::Valgrind => &[("valgrind", "valgrind")],
             Self::Go => &[],
         }
     }
@@ -138,6 +142,15 @@ pub(crate) fn install() -> Result<()> {
 /// When they cannot be installed: the benchmark goes on without them.
 pub(crate) fn peers() -> Result<PathBuf> {
     packages::peers()
+}
+
+/// What counts instructions; installed if it is missing.
+///
+/// # Errors
+/// When it cannot be installed.
+pub(crate) fn valgrind() -> Result<()> {
+    let wanted = packages_for(&[Tool::Valgrind]);
+    if wanted.is_empty() { Ok(()) } else { apt::install(&wanted) }
 }
 
 /// The Debian packages of the programs that these tools lack.
