@@ -14,6 +14,7 @@ use tidegate_core::hub::Seat;
 use tidegate_core::session::Answer;
 use tidegate_core::{ChannelName, Refusal, Ticket};
 use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
 
 use super::order::{Order, Orders};
 use super::{BROKER_DEADLINE, Subscribers};
@@ -26,7 +27,7 @@ const BATCH: usize = 512;
 /// How long a channel with history is kept without subscribers: as long as clients that lost their node wait at most
 /// (full jitter up to 20 s) before they come back, so that its tail answers them.
 const LINGER_WITH_HISTORY: Duration = Duration::from_secs(30);
-/// How often waiting and lingering channels are looked at.
+/// How often waiting and lingering channels are looked at, while there are any: a node at rest is not woken for it.
 const TICK: Duration = Duration::from_millis(100);
 
 /// The routes of a node.
@@ -34,7 +35,7 @@ pub(super) struct Routes {
     hub: Arc<Subscribers>,
     orders: Arc<Orders>,
     table: Mutex<Table>,
-    /// Something was added to `Table::wanted`.
+    /// Something was added to `Table::wanted`, or is the first to be looked at.
     news: Notify,
     linger: Duration,
 }
@@ -53,6 +54,13 @@ struct Table {
     for_lanes: HashSet<ChannelName>,
     /// Channels that a lane has given up: before any that are wanted.
     over: Vec<ChannelName>,
+}
+
+impl Table {
+    /// Whether nobody waits and nothing lingers.
+    fn is_at_rest(&self) -> bool {
+        self.count == 0 && self.lingering.is_empty()
+    }
 }
 
 struct Waiting {
@@ -110,16 +118,22 @@ impl Routes {
 
     /// The last seat of `channel` was given back.
     pub(super) fn linger(&self, channel: ChannelName) {
-        self.table.lock().lingering.insert(channel, Instant::now());
+        let mut table = self.table.lock();
+        if table.is_at_rest() {
+            self.news.notify_one();
+        }
+        table.lingering.insert(channel, Instant::now());
     }
 
     /// Speaks to the broker until it is dropped.
     pub(super) async fn run(&self, broker: Arc<impl Broker>) {
         let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay); // none are made up for after a rest
         loop {
+            let is_at_rest = self.table.lock().is_at_rest();
             tokio::select! {
                 () = self.news.notified() => {}
-                _ = tick.tick() => {
+                _ = tick.tick(), if !is_at_rest => {
                     self.expire();
                     self.retire(&*broker).await;
                 }
@@ -239,4 +253,42 @@ impl Routes {
 async fn unsubscribe(broker: &impl Broker, channels: Vec<ChannelName>) {
     tracing::debug!(channels = channels.len(), "nobody subscribes any more: given up");
     broker.unsubscribe(channels).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::{Future, poll_fn};
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use tidegate_broker::{EventQueue, HistorySettings, QueueLimits};
+    use tidegate_core::hub::Hub;
+    use tokio::time::timeout;
+
+    use super::super::broker::AnyBroker;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_at_rest_is_not_woken_for_its_routes_and_still_gives_up_what_lingers() {
+        let queue = Arc::new(EventQueue::new(QueueLimits::default()));
+        let broker = Arc::new(AnyBroker::memory(HistorySettings::default(), vec![queue]));
+        let orders = Arc::new(Orders::new(1, Arc::clone(&broker)));
+        let routes = Routes::new(Arc::new(Hub::new(1)), orders, Duration::ZERO);
+        let turns = Cell::new(0);
+        let mut running = pin!(routes.run(broker));
+        let mut run = poll_fn(|context| {
+            turns.set(turns.get() + 1);
+            running.as_mut().poll(context)
+        });
+        assert!(timeout(TICK * 5, &mut run).await.is_err());
+        assert!(turns.get() <= 2, "woken {} times within five ticks", turns.get());
+
+        routes.linger("chat:1".parse().unwrap());
+        let given_up = poll_fn(|context| {
+            assert!(pin!(&mut run).poll(context).is_pending());
+            if routes.table.lock().is_at_rest() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        timeout(Duration::from_secs(5), given_up).await.expect("what lingers is looked at");
+    }
 }
