@@ -75,18 +75,18 @@ impl fmt::Debug for ClientId {
 
 /// One session: public, unguessable, new for each connection. Printed as 32 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SessionId(u128);
+pub struct SessionId([u8; 16]); // not a u128: its alignment would cost each session 16 bytes
 
 impl SessionId {
     /// A session id from 128 random bits.
     pub fn from_random(bits: u128) -> Self {
-        Self(bits)
+        Self(bits.to_be_bytes())
     }
 }
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
 

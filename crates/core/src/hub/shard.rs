@@ -32,7 +32,8 @@ struct Channel<S> {
 enum Seats<S> {
     Nobody,
     One(Slot<S>),
-    Many(Slab<Slot<S>>),
+    // Boxed: it would make room for itself in every channel that has one.
+    Many(Box<Slab<Slot<S>>>),
 }
 
 struct Slot<S> {
@@ -183,7 +184,7 @@ impl<S> Seats<S> {
                 0
             }
             Self::One(first) => {
-                let mut slots = Slab::with_capacity(2);
+                let mut slots = Box::new(Slab::with_capacity(2));
                 slots.insert(first);
                 let number = slots.insert(slot);
                 *self = Self::Many(slots);

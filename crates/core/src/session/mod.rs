@@ -9,7 +9,7 @@ mod effect;
 mod input;
 mod step;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use smallvec::SmallVec;
 
@@ -28,6 +28,9 @@ pub const CONNECT_TIMEOUT_S: u64 = 5;
 pub const HISTORY_DEFAULT: u32 = 100;
 /// Events that one `history` request may ask for. Above: `bad_request`.
 pub const HISTORY_MOST: u32 = 1000;
+
+/// Nobody in particular: most sessions of a node without tokens are, so none of them holds a copy.
+static NOBODY: LazyLock<Identity> = LazyLock::new(Identity::default);
 
 /// What all sessions of a node share.
 #[derive(Debug)]
@@ -73,11 +76,19 @@ enum State {
     /// Nobody yet.
     New,
     /// Finding out who it is. What a client sends meanwhile waits, up to `Limits::asks` inputs.
-    Opening(Vec<Input>),
-    /// Somebody.
-    Open(Arc<Identity>),
+    // Boxed, so that a session which rests stays small.
+    #[expect(clippy::box_collection, reason = "the list is short-lived, its place is not")]
+    Opening(Box<Vec<Input>>),
+    /// Somebody; none is nobody in particular, whom all anonymous sessions share.
+    Open(Option<Arc<Identity>>),
     /// Closed; nothing that comes now matters.
     Closed,
+}
+
+impl State {
+    fn open(who: Identity) -> Self {
+        Self::Open((who != *NOBODY).then(|| Arc::new(who)))
+    }
 }
 
 #[derive(Debug)]
@@ -111,7 +122,8 @@ impl Session {
         match &self.state {
             State::New | State::Opening(_) => Some(self.opened_s + CONNECT_TIMEOUT_S),
             State::Open(who) => {
-                who.expires.map(|unix_s| now.monotonic_s.saturating_add(unix_s.saturating_sub(now.unix_s)))
+                let expires = who.as_ref()?.expires?;
+                Some(now.monotonic_s.saturating_add(expires.saturating_sub(now.unix_s)))
             }
             State::Closed => None,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::asks::Pending;
-use super::{Answer, Ask, Effect, Effects, Input, Manner, Now, Reply, Session, State, Subscription};
+use super::{Answer, Ask, Effect, Effects, Input, Manner, NOBODY, Now, Reply, Session, State, Subscription};
 use crate::access::{Action, Credentials, Identity};
 use crate::hub::Seat;
 use crate::place::Since;
@@ -33,8 +33,8 @@ impl Session {
                 }
             }
             (State::Open(who), input) => {
-                let who = Arc::clone(who);
-                self.request(input, &who, effects);
+                let who = who.clone();
+                self.request(input, who.as_deref().unwrap_or(&NOBODY), effects);
             }
         }
     }
@@ -45,7 +45,7 @@ impl Session {
                 let message = format!("no `connect` within {} s", super::CONNECT_TIMEOUT_S);
                 self.end(Close::ConnectTimeout, message, effects);
             }
-            State::Open(who) if who.expires.is_some_and(|at| now.unix_s >= at) => {
+            State::Open(Some(who)) if who.expires.is_some_and(|at| now.unix_s >= at) => {
                 self.end(Close::Expired, "the token expired".into(), effects);
             }
             _ => {}
@@ -78,7 +78,7 @@ impl Session {
     }
 
     fn open(&mut self, pending: Pending, credentials: Credentials, effects: &mut Effects) {
-        self.state = State::Opening(Vec::new());
+        self.state = State::Opening(Box::default());
         let ticket = self.asks.open(pending);
         effects.push(Effect::Ask(ticket, Ask::Authorise(credentials)));
     }
@@ -266,8 +266,8 @@ impl Session {
         };
         let reply = Reply::Connected { id, session: self.id, client, user: who.user.clone() };
         effects.push(Effect::Reply(reply));
-        if let State::Opening(waiting) = std::mem::replace(&mut self.state, State::Open(Arc::new(who))) {
-            for input in waiting {
+        if let State::Opening(waiting) = std::mem::replace(&mut self.state, State::open(who)) {
+            for input in *waiting {
                 self.step(input, now, effects);
             }
         }
@@ -280,7 +280,7 @@ impl Session {
         effects: &mut Effects,
     ) {
         let who = match answer {
-            Ok(who) => Arc::new(who),
+            Ok(who) => who,
             Err(refusal) => return self.refuse(None, refusal, effects),
         };
         // All or nothing: what is refused is known before anything is asked for.
@@ -290,7 +290,7 @@ impl Session {
         if let Some(refusal) = refused.or_else(|| self.too_many(channels.len())) {
             return self.refuse(None, refusal, effects);
         }
-        self.state = State::Open(Arc::clone(&who));
+        self.state = State::open(who.clone());
         for (channel, since) in channels {
             if let Err(refusal) = self.subscribe(None, channel, since, &who, effects) {
                 return self.refuse(None, refusal, effects);

@@ -21,7 +21,7 @@ impl Serve {
                 match self.node.relay.join(&channel, &self.connection, ticket, since, id) {
                     Ok(joined) if joined.live => Some(Answer::Joined(Ok(joined.seat))),
                     Ok(joined) => {
-                        self.joining.push((ticket, joined.seat));
+                        self.passing.get_or_insert_default().joining.push((ticket, joined.seat));
                         None
                     }
                     Err(refusal) => Some(Answer::Joined(Err(refusal))),

@@ -7,6 +7,7 @@
 mod asks;
 mod extra;
 mod inbound;
+mod passing;
 mod serve;
 mod stream;
 mod writing;

@@ -12,13 +12,12 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tidegate_core::hub::Seat;
 use tidegate_core::session::{Answer, Effect, Effects, Input, Now, Reply, Session};
 use tidegate_core::{Close, Ticket};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Sleep;
 
 use super::inbound::{End, Inbound};
+use super::passing::{Assembly, Passing};
 use super::{ByteStream, Peer, wake};
 use crate::doors::{Door, Said};
 use crate::node::Node;
@@ -61,28 +60,17 @@ impl Turn {
     }
 }
 
-/// A message on its way, by its number, and the second by which it must have come.
-#[derive(Debug, Clone, Copy)]
-struct Assembly {
-    number: u16,
-    until_s: u32,
-}
-
-/// The task's state.
+/// The task's state. Every connection has one, so its size is guarded by a test.
 pub(crate) struct Serve {
     pub(super) node: Arc<Node>,
     pub(super) connection: Arc<Peer>,
     place: Place,
     session: Session,
     door: Door,
-    /// Seats whose channel the broker has not confirmed yet. Bounded by the session's open asks.
-    pub(super) joining: Vec<(Ticket, Seat)>,
+    /// What it has for a while only.
+    pub(super) passing: Option<Box<Passing>>,
     /// Until this second the registry looks by itself whether what is blocked gets on.
     watched_s: u32,
-    /// The message that has begun and not ended.
-    assembly: Option<Assembly>,
-    /// Ends a connection that does not finish closing.
-    closing: Option<Pin<Box<Sleep>>>,
     /// Room for one connection of the node; given back when the task ends.
     _permit: OwnedSemaphorePermit,
 }
@@ -97,18 +85,7 @@ impl Serve {
     ) -> Self {
         let place = node.registry.enter(Arc::clone(&connection), node.clock.second());
         node.registry.expect(place, session.deadline_s(node.clock.now()));
-        Self {
-            node,
-            connection,
-            place,
-            session,
-            door,
-            joining: Vec::new(),
-            watched_s: 0,
-            assembly: None,
-            closing: None,
-            _permit: permit,
-        }
+        Self { node, connection, place, session, door, passing: None, watched_s: 0, _permit: permit }
     }
 
     /// What comes before the task: `first` is what the door has to say before reading, `leftover` was
@@ -212,20 +189,26 @@ impl Serve {
     /// Keeps the deadline of a message in step with whether there is an unfinished one.
     fn watch_assembly(&mut self) {
         let unfinished = self.door.unfinished();
-        if unfinished == self.assembly.map(|assembly| assembly.number) {
+        if unfinished == self.assembly().map(|assembly| assembly.number) {
             return;
         }
         let now = self.node.clock.now();
         let more = (self.node.policy.limits.message_bytes as u64).saturating_sub(1) / ASSEMBLY_STEP;
         let until_s = u32::try_from(now.monotonic_s + ASSEMBLY_S + more).unwrap_or(u32::MAX);
-        self.assembly = unfinished.map(|number| Assembly { number, until_s });
+        let assembly = unfinished.map(|number| Assembly { number, until_s });
+        self.passing.get_or_insert_default().assembly = assembly;
+        Passing::tidy(&mut self.passing);
         self.node.registry.expect(self.place, self.deadline_s(now));
+    }
+
+    fn assembly(&self) -> Option<Assembly> {
+        self.passing.as_ref()?.assembly
     }
 
     /// Closes if a message took too long.
     fn end_slow_message(&mut self) {
         let now_s = self.node.clock.now().monotonic_s;
-        if self.assembly.is_some_and(|assembly| now_s >= u64::from(assembly.until_s)) {
+        if self.assembly().is_some_and(|assembly| now_s >= u64::from(assembly.until_s)) {
             let message = "a message took too long to come";
             self.connection.close(Close::Slow, self.connection.format().close(Close::Slow, message));
         }
@@ -233,7 +216,7 @@ impl Serve {
 
     /// When the registry shall wake it.
     fn deadline_s(&self, now: Now) -> Option<u64> {
-        let assembly_s = self.assembly.map(|assembly| u64::from(assembly.until_s));
+        let assembly_s = self.assembly().map(|assembly| u64::from(assembly.until_s));
         self.session.deadline_s(now).into_iter().chain(assembly_s).min()
     }
 
@@ -245,11 +228,11 @@ impl Serve {
     }
 
     fn answered(&mut self, ticket: Ticket, answer: Answer, effects: &mut Effects) {
-        if let Some(at) = self.joining.iter().position(|(waiting, _)| *waiting == ticket) {
-            let (_, seat) = self.joining.swap_remove(at);
-            if self.joining.is_empty() {
-                self.joining = Vec::new();
-            }
+        if let Some(passing) = &mut self.passing
+            && let Some(at) = passing.joining.iter().position(|(waiting, _)| *waiting == ticket)
+        {
+            let (_, seat) = passing.joining.swap_remove(at);
+            Passing::tidy(&mut self.passing);
             if matches!(answer, Answer::Joined(Err(_))) {
                 self.node.relay.leave(seat);
             }
@@ -333,7 +316,8 @@ impl Serve {
         if self.connection.is_open() {
             return false;
         }
-        let sleep = self.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)));
+        let passing = self.passing.get_or_insert_default();
+        let sleep = passing.closing.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)));
         sleep.as_mut().poll(context).is_ready()
     }
 }
@@ -346,7 +330,7 @@ impl Drop for Serve {
         for seat in self.session.close() {
             self.node.relay.leave(seat);
         }
-        for (_, seat) in self.joining.drain(..) {
+        for (_, seat) in self.passing.take().into_iter().flat_map(|passing| passing.joining) {
             self.node.relay.leave(seat);
         }
         self.node.closed(&self.door, self.session.id(), close);

@@ -195,3 +195,11 @@ fn a_broken_socket_ends_the_connection_and_frees_its_bytes() {
     assert!(bench.is_woken_for(wake::KILL));
     assert_eq!((bench.stage("next"), bench.metrics.outbox_bytes.get()), (Staged::Refused, 0));
 }
+
+#[test]
+fn a_connection_at_rest_is_small() {
+    // tokio adds 120 bytes to a task, and gives it whole lines of 128: 384 in all. The other is counted by two
+    // words, and the allocator's next size below is 192.
+    assert!(size_of::<Serve>() <= 264, "a task would be 512 bytes: {}", size_of::<Serve>());
+    assert!(size_of::<Peer>() <= 208, "what is shared would be 256 bytes: {}", size_of::<Peer>());
+}
