@@ -7,8 +7,15 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
+#[cfg(feature = "uring")]
+use anyhow::Context;
 use anyhow::Result;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+#[cfg(feature = "uring")]
+use {
+    std::os::fd::AsFd,
+    tidegate_uring::{MOST, Parcel, Ring},
+};
 
 use crate::clock;
 use crate::frame::{Opcode, write_server};
@@ -28,6 +35,18 @@ pub struct Settings {
     pub connections: usize,
     /// How long it sends before it ends by itself; `None`: until ended.
     pub length: Option<Duration>,
+    /// How bytes go to the kernel.
+    pub way: Way,
+}
+
+/// How the floor writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// One blocking send for each socket: what F means.
+    Sends,
+    /// One request for each socket, many of them in one call of `io_uring`.
+    #[cfg(feature = "uring")]
+    Ring,
 }
 
 /// Binds and says where on standard output, as the first line.
@@ -58,6 +77,11 @@ pub fn serve(listener: &TcpListener, settings: Settings) -> Result<()> {
         Rate::PerSecond(rate) => Some(Schedule::new(rate, length)),
         Rate::Max => None,
     };
+    #[cfg(feature = "uring")]
+    let mut ring = match settings.way {
+        Way::Sends => None,
+        Way::Ring => Some(Ring::new().context("io_uring")?),
+    };
     let start = clock::now();
     let mut frame = Vec::new();
     let mut payload = Vec::new();
@@ -75,9 +99,38 @@ pub fn serve(listener: &TcpListener, settings: Settings) -> Result<()> {
         Stamp { run: NO_RUN, channel: 0, sequence: k + 1, due }.write(settings.payload, &mut payload);
         frame.clear();
         write_server(Opcode::Text, &payload, &mut frame);
+        #[cfg(feature = "uring")]
+        if let Some(ring) = &mut ring {
+            submit(ring, &mut sockets, &frame);
+            continue;
+        }
         sockets.retain_mut(|socket: &mut TcpStream| socket.write_all(&frame).is_ok());
     }
     Ok(())
+}
+
+/// Offers the frame to all sockets, many in one call; what a full one did not take is written as without a ring.
+#[cfg(feature = "uring")]
+fn submit(ring: &mut Ring, sockets: &mut Vec<TcpStream>, frame: &[u8]) {
+    let mut gone = Vec::new();
+    for (first, some) in (0..).step_by(MOST).zip(sockets.chunks(MOST)) {
+        let parcels: Vec<Parcel<'_>> =
+            some.iter().map(|socket| Parcel { socket: socket.as_fd(), bytes: frame }).collect();
+        for ((n, mut socket), answer) in (first..).zip(some).zip(ring.send(&parcels)) {
+            let written = match answer {
+                Ok(taken) if taken == frame.len() => continue,
+                Ok(taken) => socket.write_all(&frame[taken..]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.write_all(frame),
+                Err(error) => Err(error),
+            };
+            if written.is_err() {
+                gone.push(n);
+            }
+        }
+    }
+    for n in gone.into_iter().rev() {
+        sockets.remove(n);
+    }
 }
 
 /// Lets late comers in until the next event is due; at full speed a single look.

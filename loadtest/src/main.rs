@@ -90,6 +90,10 @@ struct Floor {
     /// End after sending so long.
     #[arg(long, value_parser = seconds)]
     seconds: Option<Duration>,
+    /// Hand many sends to the kernel at once, over io_uring.
+    #[cfg(feature = "uring")]
+    #[arg(long)]
+    uring: bool,
 }
 
 #[derive(Args)]
@@ -133,11 +137,7 @@ impl What {
     fn start(self) -> Result<bool> {
         match self {
             Self::Run(run) => run.start(),
-            Self::Floor(Floor { listen, payload, rate, connections, seconds }) => {
-                let settings = floor::Settings { payload, rate, connections, length: seconds };
-                floor::serve(&floor::listen(listen)?, settings)?;
-                Ok(true)
-            }
+            Self::Floor(floor) => floor.start(),
             Self::RoomFloor(RoomFloor { listen, redis, connections }) => {
                 room_floor::serve(floor::listen(listen)?, &redis, connections)?;
                 Ok(true)
@@ -178,6 +178,19 @@ impl Run {
             report.write_html(&path)?;
         }
         Ok(report.passed())
+    }
+}
+
+impl Floor {
+    fn start(self) -> Result<bool> {
+        #[cfg(feature = "uring")]
+        let way = if self.uring { floor::Way::Ring } else { floor::Way::Sends };
+        #[cfg(not(feature = "uring"))]
+        let way = floor::Way::Sends;
+        let Self { listen, payload, rate, connections, seconds: length, .. } = self;
+        let settings = floor::Settings { payload, rate, connections, length, way };
+        floor::serve(&floor::listen(listen)?, settings)?;
+        Ok(true)
     }
 }
 

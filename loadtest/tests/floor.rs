@@ -67,6 +67,18 @@ fn at_full_speed_the_floor_still_delivers_everything() {
     assert!(report["totals"]["deliveries_per_second"].as_f64().unwrap() > 5_000.0, "{report}");
 }
 
+#[cfg(feature = "uring")]
+#[test]
+fn over_a_ring_the_floor_delivers_everything_too_and_more_than_a_ring_takes_at_once() {
+    let floor = ["floor", "--uring", "--listen", "127.0.0.1:0", "--rate", "50", "--connections", "300"];
+    let (_floor, url) = start(&floor);
+    let (code, report) =
+        run(&["--url", &url, "--listen-only", "--connections", "300", "--seconds", "1", "--payload", "128"]);
+    assert_eq!(code, 0, "{report}");
+    assert!(report["totals"]["delivered"].as_u64().unwrap() >= 5_000, "{report}");
+    assert_eq!(report["faults"]["lost"], 0);
+}
+
 #[test]
 fn nobody_there_is_a_sentence_and_exit_code_1() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

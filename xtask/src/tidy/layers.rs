@@ -54,9 +54,10 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "tidegate-loadtest",
-        may: &["tidegate-client", "tidegate-core", "tidegate-protocol"],
+        may: &["tidegate-client", "tidegate-core", "tidegate-protocol", "tidegate-uring"],
         must_not: &[],
     },
+    Layer { name: "tidegate-uring", may: &[], must_not: RUNTIMES },
     Layer { name: "xtask", may: &[], must_not: RUNTIMES },
 ];
 
