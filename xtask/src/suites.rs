@@ -48,6 +48,10 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("topologies", &[Redis]),
 ];
 
+/// The feature that lets lanes send over io_uring, and the integration tests that run with it once more.
+pub(crate) const RINGS: &str = "tidegate/uring,tidegate-loadtest/uring";
+pub(crate) const OVER_RINGS: [&str; 4] = ["cluster", "floor", "overload", "slow_peers"];
+
 /// Packages whose unit tests start servers.
 const PACKAGES: &[(&str, &[Tool])] =
     &[("tidegate-broker", &[Redis]), ("tidegate-redis", &[Redis]), ("tidegate-testkit", &[Redis, Nginx])];

@@ -51,6 +51,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let clippy = clippy.into_iter().chain(["--", "-D", "warnings"]);
     steps.command("lints", workspace::cargo(clippy), BUILD_LIMIT);
     steps.command("lints of the echo", echo(&["clippy"], &["--", "-D", "warnings"]), BUILD_LIMIT);
+    let rings = ["clippy", "--workspace", "--all-targets", "--locked", "--features", suites::RINGS];
+    let rings = rings.iter().chain(&["--", "-D", "warnings"]).copied();
+    steps.command("lints with io_uring", workspace::cargo(rings), BUILD_LIMIT);
     steps.task("tidy", tidy::check);
     build(&mut steps, &missing);
     unit_tests(&mut steps, &missing);
@@ -59,6 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     for suite in integration_tests()? {
         integration_test(&mut steps, &suite, &missing, TEST_LIMIT);
     }
+    over_rings(&mut steps, &missing);
     Ok(steps.close())
 }
 
@@ -112,6 +116,20 @@ fn unit_tests(steps: &mut Steps, missing: &[Tool]) {
         steps.skip(&format!("unit tests of {package}"), 1, "a server is not installed");
     }
     steps.tests("unit tests", test_command(&selection, &[]), TEST_LIMIT);
+}
+
+/// The gateway once more, sending over io_uring: its connections, and whole nodes.
+fn over_rings(steps: &mut Steps, missing: &[Tool]) {
+    let rings = ["--features", suites::RINGS];
+    let connections = test_command(&[&rings[..], &["--lib"]].concat(), &["connection::"]);
+    steps.tests("unit tests with io_uring", connections, BUILD_LIMIT);
+    for suite in suites::OVER_RINGS {
+        let needs = suites::needs(suite).unwrap_or_default();
+        if needs.iter().all(|tool| !missing.contains(tool)) {
+            let test = test_command(&[&rings[..], &["--test", suite]].concat(), &[]);
+            steps.tests(&format!("test {suite} with io_uring"), test, BUILD_LIMIT);
+        }
+    }
 }
 
 fn integration_test(steps: &mut Steps, suite: &str, missing: &[Tool], limit: Duration) {

@@ -85,10 +85,8 @@ impl Outbox {
     /// # Errors
     /// [`Overflow`] when either limit would be passed; the caller closes the connection as slow.
     pub fn push(&mut self, entry: Entry, limits: &OutboxLimits) -> Result<(), Overflow> {
-        let entries = self.len();
-        let over = entries >= limits.entries || self.bytes + entry.bytes.len() > limits.bytes;
-        if over && entries >= 2 {
-            return Err(Overflow { entries, bytes: self.bytes });
+        if !self.fits(entry.bytes.len(), limits) {
+            return Err(Overflow { entries: self.len(), bytes: self.bytes });
         }
         self.append(entry);
         Ok(())
@@ -178,6 +176,29 @@ impl Outbox {
         }
     }
 
+    /// The entry, if just one waits and nothing of it is written. Until [`Outbox::land`] it counts as half written:
+    /// the kernel may be reading it, so nothing comes before it and no cut drops it.
+    pub fn lift(&mut self) -> Option<Bytes> {
+        match &self.waiting {
+            Waiting::One(entry) if !self.partial => {
+                self.partial = true;
+                Some(entry.bytes.clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// The lifted entry is back; [`Outbox::advance`] says how much of it was written.
+    pub fn land(&mut self) {
+        self.partial = false;
+    }
+
+    /// Whether an entry of so many bytes would be taken.
+    pub fn fits(&self, bytes: usize, limits: &OutboxLimits) -> bool {
+        let entries = self.len();
+        entries < 2 || (entries < limits.entries && self.bytes + bytes <= limits.bytes)
+    }
+
     fn clear(&mut self) {
         *self = Self::default();
     }
@@ -256,6 +277,38 @@ mod tests {
         write(&mut outbox, 5, &mut out);
         assert_eq!(outbox.cut(), 1);
         assert!(outbox.is_empty() && outbox.bytes() == 0);
+    }
+
+    #[test]
+    fn a_lifted_entry_survives_the_cut_and_only_one_untouched_entry_is_lifted() {
+        let mut outbox = Outbox::default();
+        let mut out = Vec::new();
+        assert_eq!(outbox.lift(), None);
+        outbox.push(entry(b"first"), &LIMITS).unwrap();
+        assert_eq!(outbox.lift().unwrap(), &b"first"[..]);
+        assert_eq!(outbox.lift(), None, "it is away");
+        outbox.push(entry(b"second"), &LIMITS).unwrap();
+        assert_eq!(outbox.cut(), 1);
+        outbox.push_last(Bytes::from_static(b"|close"));
+        outbox.land();
+        write(&mut outbox, 100, &mut out);
+        assert_eq!(out, b"first|close");
+
+        for text in [&b"first"[..], b"second"] {
+            outbox.push(entry(text), &LIMITS).unwrap();
+        }
+        assert_eq!(outbox.lift(), None, "several leave together");
+        write(&mut outbox, 7, &mut out);
+        assert_eq!(outbox.lift(), None, "it is half written");
+    }
+
+    #[test]
+    fn a_landed_entry_of_which_nothing_was_written_is_as_it_was() {
+        let mut outbox = Outbox::default();
+        outbox.push(entry(b"first"), &LIMITS).unwrap();
+        outbox.lift().unwrap();
+        outbox.land();
+        assert_eq!((outbox.cut(), outbox.is_empty()), (1, true));
     }
 
     #[test]

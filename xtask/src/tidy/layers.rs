@@ -38,7 +38,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "tidegate-gateway",
-        may: &["tidegate-broker", "tidegate-core", "tidegate-metrics", "tidegate-protocol"],
+        may: &["tidegate-broker", "tidegate-core", "tidegate-metrics", "tidegate-protocol", "tidegate-uring"],
         must_not: REDIS,
     },
     Layer { name: "tidegate-client", may: &["tidegate-core", "tidegate-protocol"], must_not: REDIS },

@@ -6,6 +6,7 @@
 
 mod asks;
 mod extra;
+mod flight;
 mod inbound;
 mod passing;
 mod serve;
@@ -24,6 +25,7 @@ use tokio::net::TcpStream;
 
 use crate::clock::Clock;
 use crate::wire::Format;
+pub(crate) use flight::Flight;
 pub(crate) use inbound::{End, Inbound};
 pub(crate) use serve::Serve;
 pub(crate) use stream::ByteStream;

@@ -4,6 +4,8 @@
 
 use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
+#[cfg(feature = "uring")]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
@@ -20,6 +22,9 @@ pub(crate) trait ByteStream: Send + Sync + 'static {
     fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
     /// Writes what fits, in order; `WouldBlock` when nothing does.
     fn write_some(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// The socket, where what is written goes to it as it is: then a ring may write too.
+    #[cfg(feature = "uring")]
+    fn socket(&self) -> Option<BorrowedFd<'_>>;
     /// Says that no more will be written. What was written still arrives.
     fn finish(&self);
 }
@@ -57,6 +62,11 @@ impl ByteStream for TcpStream {
             [one] => Self::try_write(self, one), // plain send: no copying of the slice list
             many => self.try_write_vectored(many),
         }
+    }
+
+    #[cfg(feature = "uring")]
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.as_fd())
     }
 
     fn finish(&self) {

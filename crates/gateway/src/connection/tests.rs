@@ -8,6 +8,9 @@ use tidegate_core::Close;
 use tidegate_core::hub::{ChannelKey, Hub};
 use tidegate_metrics::Metrics;
 
+#[cfg(feature = "uring")]
+mod flight;
+
 use super::writing::*;
 use super::*;
 use crate::wire::Slice;
@@ -19,6 +22,9 @@ struct Pipe {
     written: Mutex<Vec<u8>>,
     finished: Mutex<bool>,
     broken: bool,
+    /// What a ring would be given.
+    #[cfg(feature = "uring")]
+    socket: Option<std::os::unix::net::UnixStream>,
 }
 
 impl ByteStream for Pipe {
@@ -44,13 +50,17 @@ impl ByteStream for Pipe {
         self.written.lock().extend_from_slice(&bytes);
         Ok(bytes.len())
     }
+    #[cfg(feature = "uring")]
+    fn socket(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.socket.as_ref().map(std::os::fd::AsFd::as_fd)
+    }
     fn finish(&self) {
         *self.finished.lock() = true;
     }
 }
 
 struct Bench {
-    connection: Connection<Pipe>,
+    connection: Arc<Connection<Pipe>>,
     metrics: Metrics,
     channel: ChannelKey,
 }
@@ -70,7 +80,7 @@ impl Bench {
         });
         let hub = Hub::new(1);
         let channel = hub.join(&"a".parse().unwrap(), ()).seat.channel();
-        Self { connection: Connection::new(pipe, format, shared), metrics, channel }
+        Self { connection: Arc::new(Connection::new(pipe, format, shared)), metrics, channel }
     }
 
     fn stage(&self, text: &'static str) -> Staged {

@@ -3,6 +3,7 @@
 //! ```text
 //! open ──stage, flush──► all written
 //!  │ └─part written────► blocked: the task waits for room, writes the rest
+//!  ├─take off──► aloft: others only append ──land──► as after a write
 //!  ├─overflow, or 5 s blocked─► closing: a half-written entry stays, the rest goes, then the close frame
 //!  └─close─────────────► closing ──drained──► finished: the peer's end, or 5 s ──► dead
 //! ```
@@ -34,8 +35,10 @@ pub(super) struct Out {
     pub(super) state: State,
     /// The kernel had no room; the task goes on when it has.
     pub(super) blocked: bool,
+    /// Its one entry is with the kernel, in a flight that holds no lock: others only append.
+    pub(super) aloft: bool,
     /// Something was staged, and whoever staged it first will flush.
-    staged: bool,
+    pub(super) staged: bool,
     /// Bytes of this outbox in the gauge.
     gauged: u32,
     /// Why it closes, once it does.
@@ -91,6 +94,7 @@ impl<B: ByteStream> Connection<B> {
     /// Stages events of a channel. Overflow closes the connection as slow.
     pub(crate) fn stage(&self, slice: &Slice, channel: ChannelKey) -> Staged {
         let mut out = self.out.lock();
+        self.await_landing(&mut out, Some(slice.bytes.len()));
         let bytes = match (slice.listed, &mut out.extra) {
             (Some(position), Some(extra)) => {
                 let mut bytes = slice.bytes.to_vec();
@@ -105,6 +109,7 @@ impl<B: ByteStream> Connection<B> {
     /// Stages what stands together, as few entries: those of a whole page must not fill an outbox by their number.
     pub(crate) fn stage_page(&self, slices: &[Slice], channel: ChannelKey) {
         let mut out = self.out.lock();
+        self.await_landing(&mut out, None);
         if let Some(extra) = &mut out.extra
             && slices.iter().any(|slice| slice.listed.is_some())
         {
@@ -169,13 +174,18 @@ impl<B: ByteStream> Connection<B> {
 
     /// Stages a frame that belongs to no channel; the caller flushes at the end of its turn.
     pub(crate) fn stage_reply(&self, bytes: Bytes) {
-        self.stage_entry(&mut self.out.lock(), Entry::reply(bytes));
+        self.reply(bytes);
+    }
+
+    fn reply(&self, bytes: Bytes) -> Staged {
+        let mut out = self.out.lock();
+        self.await_landing(&mut out, Some(bytes.len()));
+        self.stage_entry(&mut out, Entry::reply(bytes))
     }
 
     /// Stages a frame that belongs to no channel, and writes at once.
     pub(crate) fn send(&self, bytes: Bytes) {
-        let staged = self.stage_entry(&mut self.out.lock(), Entry::reply(bytes));
-        if staged == Staged::First {
+        if self.reply(bytes) == Staged::First {
             self.flush();
         }
     }
@@ -242,9 +252,9 @@ impl<B: ByteStream> Connection<B> {
         self.wake(wake::OUTBOX);
     }
 
-    /// Writes until all is written or the kernel has no room.
+    /// Writes until all is written or the kernel has no room. In flight it leaves all to the landing.
     pub(super) fn write(&self, out: &mut Out) {
-        while !out.outbox.is_empty() {
+        while !out.outbox.is_empty() && !out.aloft {
             let written = match out.outbox.len() {
                 // Nearly always: no list of slices to clear and to copy.
                 1 => {
@@ -258,29 +268,42 @@ impl<B: ByteStream> Connection<B> {
                     self.stream.write_some(&slices[..count])
                 }
             };
-            match written {
-                Ok(written) => {
-                    out.outbox.advance(written);
-                    out.blocked = false;
-                    self.progress_s.store(self.shared.clock.second(), Ordering::Relaxed);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !out.blocked {
-                        out.blocked = true;
-                        // From now on it waits, however long ago there was something to write.
-                        self.progress_s.store(self.shared.clock.second(), Ordering::Relaxed);
-                        self.wake(wake::OUTBOX);
-                    }
-                    break;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => {
-                    self.die(out); // the peer is gone; the task finds out and cleans up
-                    self.wake(wake::KILL);
-                    break;
-                }
+            if !self.took(out, written) {
+                break;
             }
         }
+        self.settle(out);
+    }
+
+    /// Takes in what the kernel said to the first that waits. Whether to go on.
+    pub(super) fn took(&self, out: &mut Out, written: io::Result<usize>) -> bool {
+        match written {
+            Ok(written) => {
+                out.outbox.advance(written);
+                out.blocked = false;
+                self.progress_s.store(self.shared.clock.second(), Ordering::Relaxed);
+                true
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if !out.blocked {
+                    out.blocked = true;
+                    // From now on it waits, however long ago there was something to write.
+                    self.progress_s.store(self.shared.clock.second(), Ordering::Relaxed);
+                    self.wake(wake::OUTBOX);
+                }
+                false
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
+            Err(_) => {
+                self.die(out); // the peer is gone; the task finds out and cleans up
+                self.wake(wake::KILL);
+                false
+            }
+        }
+    }
+
+    /// What follows when all is written.
+    pub(super) fn settle(&self, out: &mut Out) {
         if out.outbox.is_empty() {
             out.blocked = false;
             if out.state == State::Open

@@ -11,7 +11,7 @@ use tidegate_metrics::{Door, Metrics};
 
 use super::Subscribers;
 use super::order::Newcomer;
-use crate::connection::{Peer, Staged};
+use crate::connection::{Flight, Peer, Staged};
 use crate::wire::{Encoded, Format, Words};
 
 /// Connections staged before they are flushed and others run: replies and reads go on during a
@@ -39,6 +39,7 @@ pub(super) struct Delivery {
     pub(super) metrics: LaneMetrics,
     /// Connections with staged bytes that nobody has flushed yet; at most [`STAGED`].
     dirty: Vec<Arc<Peer>>,
+    flight: Flight,
 }
 
 /// Deliveries by format, added to the metrics once a group.
@@ -76,8 +77,8 @@ impl Reply {
 }
 
 impl Delivery {
-    pub(super) fn new(hub: Arc<Subscribers>, metrics: LaneMetrics) -> Self {
-        Self { hub, metrics, dirty: Vec::with_capacity(STAGED) }
+    pub(super) fn new(hub: Arc<Subscribers>, metrics: LaneMetrics, flight: Flight) -> Self {
+        Self { hub, metrics, dirty: Vec::with_capacity(STAGED), flight }
     }
 
     /// Delivers events to everybody who is attached.
@@ -207,9 +208,7 @@ impl Delivery {
 
     /// Writes what is staged.
     pub(super) fn flush(&mut self) {
-        for connection in self.dirty.drain(..) {
-            connection.flush();
-        }
+        self.flight.flush(&mut self.dirty);
     }
 }
 

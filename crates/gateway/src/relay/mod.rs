@@ -34,7 +34,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::connection::Peer;
+use crate::connection::{Flight, Peer};
 use crate::settings::Naive;
 pub(crate) use broker::AnyBroker;
 use delivery::Delivery;
@@ -100,7 +100,9 @@ impl Relay {
         let questions: Arc<Questions> = Arc::default();
         let lanes = queues.len().max(1);
         let resyncing: Vec<_> = queues.iter().map(|_| Arc::default()).collect();
-        for ((queue, orders), unready) in queues.into_iter().zip(orders.boxes()).zip(&resyncing) {
+        let flights = Flight::of_lanes(queues.len());
+        let lanes_of = queues.into_iter().zip(orders.boxes()).zip(&resyncing).zip(flights);
+        for (((queue, orders), unready), flight) in lanes_of {
             let repairs = Repairs::new(&metrics.metrics);
             let lane = Lane {
                 queue,
@@ -109,7 +111,7 @@ impl Relay {
                 routes: Arc::clone(&routes),
                 broker: Arc::clone(&broker),
                 clock: clock.clone(),
-                delivery: Delivery::new(Arc::clone(&hub), metrics.clone()),
+                delivery: Delivery::new(Arc::clone(&hub), metrics.clone(), flight),
                 keeper: Keeper::new(TAIL_BYTES / lanes, Arc::clone(unready), repairs),
                 repairs: !naive.no_repair,
             };
