@@ -73,7 +73,8 @@ fn encode(format: Format, channel: &ChannelName, events: &[Event]) -> Vec<Slice>
     let around = if format == Format::Plain { HEADER } else { HEADER + FRAME_WORDS + channel.as_str().len() };
     let expected: usize = events.iter().map(|event| event.payload.bytes().len() + around).sum();
     let mut out = Vec::with_capacity(expected.min(SLICE_BYTES));
-    let (mut count, mut body) = (0, Vec::new());
+    let one = if format == Format::Plain { 0 } else { expected / events.len().max(1) };
+    let (mut count, mut body) = (0, Vec::with_capacity(one));
     for event in events {
         write_event(&mut out, &mut body, format, channel, event);
         count += 1;
