@@ -36,6 +36,10 @@ pub enum Phase {
     Greeting(usize),
     /// Every subscription is confirmed.
     Open,
+    /// It was open, and leaves its channels: so many replies are awaited.
+    Leaving(usize),
+    /// It has left them, and joins others: so many replies are awaited.
+    Joining(usize),
     /// Ended by the server, and why.
     Ended(String),
 }
@@ -49,7 +53,10 @@ pub struct Connection {
     door: Door,
     /// What is sent at the next step of opening.
     request: Vec<u8>,
+    /// What is sent at the step after that, or when old channels are left; and how many replies it has.
     greeting: (Vec<u8>, usize),
+    /// The number of the next request.
+    id: u32,
     /// The start of a frame whose rest has not come: empty between reads, almost always.
     carry: Vec<u8>,
     hint: usize,
@@ -62,10 +69,7 @@ impl Connection {
     /// When no socket can be had.
     pub fn start(scenario: &Scenario, seat: &Seat, address: SocketAddr, host: &str) -> Result<Self> {
         let door = scenario.door_of(seat.number);
-        let names: Vec<String> = scenario
-            .channels_of(seat.number, seat.turn)
-            .map(|channel| scenario.channel_name(channel))
-            .collect();
+        let names = seat.names(scenario);
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let places = seat.places.as_ref();
         let since = places.and_then(crate::places::Places::last_id);
@@ -75,6 +79,7 @@ impl Connection {
             door,
             request: door.request(host, &names, scenario.token.as_deref(), since).into_bytes(),
             greeting: greeting::frames(door, &names, |name| places?.since(name))?,
+            id: u32::try_from(names.len()).unwrap_or(0).saturating_add(2),
             carry: Vec::new(),
             hint: 0,
         })
@@ -146,6 +151,27 @@ impl Connection {
         Ok(())
     }
 
+    /// Leaves these channels for those, where the door has words for that. Returns whether it has.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub fn move_on(&mut self, leave: &[String], join: &[String]) -> Result<bool> {
+        if !self.door.is_native() || self.phase != Phase::Open {
+            return Ok(false);
+        }
+        let leaving = greeting::about(self.door, "unsubscribe", leave, &mut self.id)?;
+        self.greeting = (greeting::about(self.door, "subscribe", join, &mut self.id)?, join.len());
+        self.stream.write_all(&leaving).context("leaving channels")?;
+        self.phase = Phase::Leaving(leave.len());
+        Ok(true)
+    }
+
+    /// Whether it goes from channel to channel.
+    #[must_use]
+    pub fn is_moving(&self) -> bool {
+        matches!(self.phase, Phase::Leaving(_) | Phase::Joining(_))
+    }
+
     /// Says that it leaves. Whatever becomes of that: the socket is closed next.
     pub fn leave(&mut self) {
         if self.door.is_websocket() {
@@ -189,7 +215,7 @@ impl Connection {
                     ear.hear(block, &mut self.hint, &mut seat.checker);
                     used += length;
                 }
-                Phase::Greeting(_) | Phase::Open => {
+                Phase::Greeting(_) | Phase::Open | Phase::Leaving(_) | Phase::Joining(_) => {
                     let Some((frame, length)) = frame::read(rest)? else { return Ok(used) };
                     used += length;
                     self.take(frame, seat, ear)?;
@@ -236,10 +262,10 @@ impl Connection {
                 self.phase = Phase::Ended(format!("close {code}"));
             }
             Opcode::Text | Opcode::Binary => {
-                if let Phase::Greeting(replies) = self.phase
+                if let Phase::Greeting(_) | Phase::Leaving(_) | Phase::Joining(_) = self.phase
                     && greeting::hear(self.door, frame.payload)? == Heard::Agreed
                 {
-                    self.phase = if replies == 1 { Phase::Open } else { Phase::Greeting(replies - 1) };
+                    self.agreed(seat)?;
                     self.note(frame.payload, seat, ear);
                     // Only a reply to who came back holds events.
                     if seat.places.is_some() && Stamp::find(frame.payload, 0, 0).is_some() {
@@ -257,6 +283,24 @@ impl Connection {
                 ear.hear(frame.payload, &mut self.hint, &mut seat.checker);
             }
         }
+        Ok(())
+    }
+
+    /// One more reply of those that are awaited.
+    fn agreed(&mut self, seat: &mut Seat) -> Result<()> {
+        self.phase = match self.phase {
+            Phase::Greeting(replies) if replies > 1 => Phase::Greeting(replies - 1),
+            Phase::Leaving(replies) if replies > 1 => Phase::Leaving(replies - 1),
+            Phase::Joining(replies) if replies > 1 => Phase::Joining(replies - 1),
+            Phase::Leaving(_) => {
+                // The next frame may be an event that should not come any more.
+                seat.part();
+                let (frames, replies) = std::mem::take(&mut self.greeting);
+                self.stream.write_all(&frames).context("joining channels")?;
+                Phase::Joining(replies)
+            }
+            _ => Phase::Open,
+        };
         Ok(())
     }
 }

@@ -33,6 +33,12 @@ pub enum Doors {
 pub const KEY: &str = "dGlkZWdhdGUtbG9hZGdlbg==";
 
 impl Door {
+    /// Whether clients can say something there: subscribe, leave.
+    #[must_use]
+    pub fn is_native(self) -> bool {
+        matches!(self, Self::Native | Self::NativeMsgpack)
+    }
+
     /// Whether it speaks WebSocket.
     #[must_use]
     pub fn is_websocket(self) -> bool {

@@ -59,7 +59,10 @@ pub fn figures(plan: &Plan, (ramp, failures): (u64, u64), tally: &Tally) -> Vec<
         figures.push(figure("slow_ended", "slow, ended", ended as f64, Count, Told));
     }
     if scenario.churn > 0.0 {
-        figures.push(figure("joined", "moved on", tally.joined as f64, Count, Told));
+        figures.extend([
+            figure("joined", "moved on", tally.joined as f64, Count, Told),
+            figure("parted", "by unsubscribing", tally.parted as f64, Count, Told),
+        ]);
     }
     if tally.pings > 0 {
         figures.push(figure("pings", "pings", tally.pings as f64, Count, Told));
@@ -84,6 +87,7 @@ mod tests {
     use super::*;
     use crate::checker::Faults;
     use crate::load::Outcome;
+    use crate::report::Times;
     use crate::scenario::settings::Settings;
 
     fn judged(returned: u64, unrecovered: u64) -> Report {
@@ -93,7 +97,7 @@ mod tests {
         tally.returns.record(500_000_000);
         let figures = figures(&plan, (1_000_000_000, 0), &tally);
         let outcome = Outcome { tally, faults: Faults::default() };
-        let report = Report::new(&plan.scenario, "20".to_owned(), (0, 0), 5, &outcome, Vec::new());
+        let report = Report::new(&plan.scenario, "20".to_owned(), Times::default(), 5, &outcome, Vec::new());
         let report = report.with_figures(figures);
         let demands = demands(&plan, &report);
         report.with_thresholds(demands)

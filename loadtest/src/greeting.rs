@@ -1,4 +1,4 @@
-//! What a native connection says and hears before its first event: connect, subscribe, replies.
+//! What a native connection says and hears beside events: connect, subscribe, unsubscribe, replies.
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
@@ -72,23 +72,41 @@ pub fn frames(
         write_client(Opcode::Text, socket_io::CONNECT, &mut out);
         return Ok((out, 1));
     }
-    if !matches!(door, Door::Native | Door::NativeMsgpack) {
+    if !door.is_native() {
         return Ok((out, 0));
     }
-    let mut ask = |request: Request<'_>| -> Result<()> {
-        if door == Door::NativeMsgpack {
-            write_client(Opcode::Binary, &rmp_serde::to_vec_named(&request)?, &mut out);
-        } else {
-            write_client(Opcode::Text, &serde_json::to_vec(&request)?, &mut out);
-        }
-        Ok(())
-    };
-    ask(Request { r#type: "connect", id: 1, channel: None, since: None })?;
+    ask(door, Request { r#type: "connect", id: 1, channel: None, since: None }, &mut out)?;
     for (id, channel) in (2..).zip(channels) {
         let since = since(channel);
-        ask(Request { r#type: "subscribe", id, channel: Some(channel), since: since.as_ref() })?;
+        ask(
+            door,
+            Request { r#type: "subscribe", id, channel: Some(channel), since: since.as_ref() },
+            &mut out,
+        )?;
     }
     Ok((out, 1 + channels.len()))
+}
+
+/// The frames to leave these channels, or to join them, each of which is answered. `id` is the next that is free.
+///
+/// # Errors
+/// When a request cannot be encoded, which none of these is.
+pub fn about(door: Door, r#type: &str, channels: &[String], id: &mut u32) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    for channel in channels {
+        ask(door, Request { r#type, id: *id, channel: Some(channel), since: None }, &mut out)?;
+        *id = id.wrapping_add(1);
+    }
+    Ok(out)
+}
+
+fn ask(door: Door, request: Request<'_>, out: &mut Vec<u8>) -> Result<()> {
+    if door == Door::NativeMsgpack {
+        write_client(Opcode::Binary, &rmp_serde::to_vec_named(&request)?, out);
+    } else {
+        write_client(Opcode::Text, &serde_json::to_vec(&request)?, out);
+    }
+    Ok(())
 }
 
 /// Reads a frame that is no event.
@@ -112,7 +130,7 @@ pub fn hear(door: Door, payload: &[u8]) -> Result<Heard> {
     }
     let reply = read(door, payload)?;
     match reply.r#type.as_str() {
-        "connected" | "subscribed" => Ok(Heard::Agreed),
+        "connected" | "subscribed" | "ok" => Ok(Heard::Agreed),
         "error" => bail!("refused: {} ({})", reply.code, reply.message),
         _ => Ok(Heard::Other),
     }

@@ -117,7 +117,12 @@ impl Client {
 /// When the scheme is another one. TLS is not spoken.
 pub fn host_of(url: &str, schemes: &[&str]) -> Result<String> {
     let (scheme, rest) = url.split_once("://").with_context(|| format!("{url} is no URL"))?;
-    ensure!(schemes.contains(&scheme), "{url}: only {} is spoken here, without TLS", schemes.join(" and "));
+    let spoken = schemes.join(" and ");
+    ensure!(
+        !matches!(scheme, "wss" | "https"),
+        "{url}: TLS comes with a later version, {spoken} is spoken here"
+    );
+    ensure!(schemes.contains(&scheme), "{url}: only {spoken} is spoken here");
     let host = rest.split('/').next().unwrap_or(rest);
     Ok(if host.rsplit(']').next().is_some_and(|tail| tail.contains(':')) {
         host.to_owned()

@@ -70,7 +70,6 @@ pub fn receive(
         slots,
         waiting,
         opening: 0,
-        left: Faults::default(),
         tally: Tally::default(),
         sipped: 0,
         free: false,
@@ -95,8 +94,6 @@ struct Receiver<'a> {
     /// Who connects next: time and slot. Each slot is here at most once.
     waiting: BinaryHeap<Reverse<(u64, usize)>>,
     opening: u32,
-    /// Faults on connections that left.
-    left: Faults,
     tally: Tally,
     /// When the slow ones read last.
     sipped: u64,
@@ -131,8 +128,9 @@ impl Receiver<'_> {
             self.progress.deliver(self.tally.delivered - before);
         }
         self.tally.hand_over(&self.progress.board, cut);
-        let mut faults = self.left;
+        let mut faults = Faults::default();
         for Slot { seat, connection } in &self.slots {
+            faults.add(seat.left);
             let ended = matches!(connection.as_ref().map(Connection::phase), Some(Phase::Ended(_)));
             // Who read slowly and was closed for it lacks the rest, but nothing in between.
             faults.add(match seat.slow && ended {
@@ -176,10 +174,16 @@ impl Receiver<'_> {
         else {
             return Ok(());
         };
+        let leave = seat.names(self.scenario);
+        seat.move_on(self.scenario);
+        self.progress.went(1);
+        // Who reads slowly would not read the answers; who cannot write comes back.
+        if !seat.slow && open.move_on(&leave, &seat.names(self.scenario)).unwrap_or(false) {
+            return Ok(());
+        }
         open.leave();
         *connection = None;
-        self.left.add(seat.move_on(self.scenario).left());
-        self.progress.went(1);
+        seat.part();
         self.waiting.push(Reverse((now, slot)));
         Ok(())
     }
@@ -222,7 +226,7 @@ impl Receiver<'_> {
         if matches!(open.phase(), Phase::Ended(_)) {
             return Ok(());
         }
-        let was_open = *open.phase() == Phase::Open;
+        let (was_open, was_moving) = (*open.phase() == Phase::Open, open.is_moving());
         let mut ear = Ear {
             run: self.scenario.run,
             payload: self.scenario.payload,
@@ -230,7 +234,7 @@ impl Receiver<'_> {
             measure_from: self.progress.measured_from(),
             tally: &mut self.tally,
         };
-        let mut outcome = if !was_open && writable { open.writable() } else { Ok(()) };
+        let mut outcome = if !was_open && !was_moving && writable { open.writable() } else { Ok(()) };
         if outcome.is_ok() {
             outcome = open.readable(seat, scratch, ends, &mut ear);
         }
@@ -239,7 +243,8 @@ impl Receiver<'_> {
         }
         match (outcome, open.phase()) {
             (Err(error), _) if was_open => return Err(error.context("a connection failed")),
-            (Err(error), _) => return self.failed(slot, error),
+            (Err(error), _) => return self.failed(slot, error, was_moving),
+            (Ok(()), Phase::Open) if was_moving => self.moved(slot),
             (Ok(()), Phase::Open) if !was_open => self.arrived(slot)?,
             (Ok(()), Phase::Ended(reason)) => {
                 let ended = if seat.slow { &mut self.tally.slow_ended } else { &mut self.tally.ended };
@@ -283,11 +288,21 @@ impl Receiver<'_> {
         Ok(())
     }
 
-    /// An attempt failed. Where nobody is in yet the address is wrong, or nobody there: that ends the run at once.
-    fn failed(&mut self, slot: usize, error: Error) -> Result<()> {
+    /// It has left its channels and joined others on the same connection.
+    fn moved(&mut self, slot: usize) {
+        self.tally.joined += 1;
+        self.tally.parted += 1;
+        self.progress.went(-1);
+        self.slots[slot].seat.arrive(self.progress);
+    }
+
+    /// An attempt failed, or moving to other channels, which is done by connecting anew then. Where nobody is in yet the
+    /// address is wrong, or nobody there: that ends the run at once.
+    fn failed(&mut self, slot: usize, error: Error, moving: bool) -> Result<()> {
         let Slot { seat, connection } = &mut self.slots[slot];
         *connection = None;
-        self.opening -= 1;
+        seat.part();
+        self.opening -= u32::from(!moving);
         seat.attempts += 1;
         if self.progress.open() == 0 {
             return Err(error.context("a connection failed"));

@@ -12,7 +12,7 @@ use crate::live::Live;
 use crate::load::Load;
 use crate::progress::Progress;
 use crate::publisher::Publisher;
-use crate::report::Report;
+use crate::report::{Report, Times};
 use crate::scenario::plan::{Plan, Source};
 use crate::series::Recorder;
 use crate::vitals::Vitals;
@@ -44,6 +44,7 @@ pub fn run(plan: &Plan, server: Vitals) -> Result<Report> {
         Source::Hold(length, settings) => {
             wait(&live, "holding", (start, *length), &load, || false);
             start = clock::now() + clock::nanos(PAUSE);
+            progress.measure_from(start);
             Some(settings)
         }
         Source::Server(_) => {
@@ -73,7 +74,8 @@ pub fn run(plan: &Plan, server: Vitals) -> Result<Report> {
         None => ("the server's".to_owned(), outcome.tally.first),
     };
     let series = recording.finish();
-    let mut report = Report::new(&scenario, rate, (ramp, start), published.iter().sum(), &outcome, series);
+    let times = Times { ramp, start, measured_from: progress.measured_from() };
+    let mut report = Report::new(&scenario, rate, times, published.iter().sum(), &outcome, series);
     report.scenario.name.clone_from(&plan.name);
     let report = report.with_figures(findings::figures(plan, (ramp, progress.failures()), &outcome.tally));
     let demands = findings::demands(plan, &report);

@@ -1,6 +1,7 @@
 //! What a run opens: connections, channels, and who subscribes to what. Pure arithmetic, so every
 //! thread knows it without asking.
 
+pub mod later;
 pub mod length;
 pub mod library;
 pub mod plan;

@@ -30,6 +30,8 @@ pub struct Tally {
     pub returned: u64,
     /// Connections that left and joined another channel.
     pub joined: u64,
+    /// Those of them that left by unsubscribing, and kept their connection.
+    pub parted: u64,
     /// Pings of the server that were answered.
     pub pings: u64,
     /// Times that the server could not give what was missed.
@@ -55,6 +57,7 @@ impl Tally {
         self.returns.merge(&other.returns);
         self.returned += other.returned;
         self.joined += other.joined;
+        self.parted += other.parted;
         self.pings += other.pings;
         self.unrecovered += other.unrecovered;
         self.delivered += other.delivered;

@@ -1,114 +1,47 @@
 //! Scenarios against real nodes: what comes with the tool runs, and what goes wrong on the way is found.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+mod support;
 
 use serde_json::Value;
+use support::{count, figure, metric, node, run, run_at};
 use tempfile::TempDir;
-use tidegate_loadtest::http::Client;
-use tidegate_testkit::{Node, RedisServer, eventually};
+use tidegate_loadtest::scenario::library;
+use tidegate_testkit::RedisServer;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_tidegate-loadtest");
-const NODE: &str = include_str!("../scenarios/node.toml");
-
-/// The gateway's binary, which a build of the workspace lays beside ours.
-fn tidegate() -> PathBuf {
-    let path = Path::new(BINARY).with_file_name("tidegate");
-    assert!(path.exists(), "{} is missing: cargo build --release -p tidegate", path.display());
-    path
-}
-
-/// A node that works from memory, or through Redis, once it is ready.
-fn node(redis: Option<&RedisServer>) -> Node {
-    let builder = Node::builder(tidegate()).config(NODE);
-    let builder = match redis {
-        Some(redis) => builder.redis(&redis.url()),
-        None => builder,
-    };
-    let node = builder.start().expect("a node starts");
-    eventually(Duration::from_secs(10), "the node is ready", || {
-        let answer =
-            Client::connect(&node.admin_url()).and_then(|mut client| client.ask("GET", "/health/ready", b""));
-        answer.is_ok_and(|(status, _)| status == 200)
-    });
-    node
-}
-
-/// What came of a run.
-struct Ran {
-    code: i32,
-    report: Value,
-    stdout: String,
-    stderr: String,
-}
-
-fn run(arguments: &[&str]) -> Ran {
+/// A scenario that comes along, in a file without its limits of speed: those are for the full size on a machine that does
+/// nothing else. What is counted must hold.
+fn correctness(name: &str) -> (TempDir, String) {
+    let text = library::find(name).expect("a scenario of that name");
+    let mut scenario: toml::Table = text.parse().expect("TOML");
+    let limits = scenario.get_mut("thresholds").and_then(toml::Value::as_table_mut).expect("limits");
+    let speeds = [
+        "p50",
+        "p99",
+        "p999",
+        "max",
+        "deliveries_per_second",
+        "connects_per_second",
+        "connect_p99",
+        "caught_up",
+    ];
+    limits.retain(|limit, _| !speeds.contains(&limit));
+    assert!(limits.contains_key("lost"), "{name}");
     let folder = TempDir::new().expect("a folder");
-    let json = folder.path().join("report.json");
-    let mut command = Command::new(BINARY);
-    command.arg("run").args(arguments).arg("--json").arg(&json).stdin(Stdio::null());
-    let output = command.output().expect("it starts");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let report =
-        std::fs::read(&json).map_or(Value::Null, |json| serde_json::from_slice(&json).expect("JSON"));
-    Ran {
-        code: output.status.code().unwrap_or(-1),
-        report,
-        stdout: text(&output.stdout),
-        stderr: text(&output.stderr),
-    }
-}
-
-impl Ran {
-    /// All is well. Limits of speed are for the full size on a machine that does nothing else; here only what is
-    /// counted must hold: nothing lost, doubled, out of order, ended or left behind.
-    fn well(self) -> Value {
-        let limits = self.report["thresholds"].as_array().map_or(&[][..], Vec::as_slice);
-        let mut missed = limits.iter().filter(|limit| limit["met"] == false).peekable();
-        let only_slow = self.code == 1
-            && missed.peek().is_some()
-            && missed.all(|limit| limit["unit"] != "count")
-            && self.report["faults"]
-                .as_object()
-                .is_some_and(|faults| faults.values().all(|count| *count == 0))
-            && count(&self.report, "/totals/delivered") > 0;
-        assert!(self.code == 0 || only_slow, "{}: {}{}", self.code, self.stdout, self.stderr);
-        self.report
-    }
-}
-
-/// Runs a scenario at a node; it publishes over HTTP unless the arguments say otherwise.
-fn run_at(node: &Node, arguments: &[&str]) -> Ran {
-    let url = format!("ws://{}", node.public_addr());
-    let admin = node.admin_url();
-    let mut all = vec!["--url", &url];
-    if !arguments.contains(&"--publisher") {
-        all.extend(["--admin", &admin]);
-    }
-    run(&[arguments, &all].concat())
-}
-
-fn count(report: &Value, path: &str) -> u64 {
-    report.pointer(path).and_then(Value::as_u64).unwrap_or_else(|| panic!("{path} in {report}"))
-}
-
-/// A figure of this scenario alone.
-fn figure(report: &Value, key: &str) -> f64 {
-    let more = report["more"].as_array().expect("figures");
-    let figure = more.iter().find(|figure| figure["key"] == key);
-    figure.and_then(|figure| figure["value"].as_f64()).unwrap_or_else(|| panic!("{key} in {report}"))
+    let file = folder.path().join("scenario.toml");
+    std::fs::write(&file, scenario.to_string()).expect("a file");
+    let path = file.to_str().expect("a path").to_owned();
+    (folder, path)
 }
 
 /// In small: the size a laptop takes is in the files.
 fn runs_in_small(names: &[&str]) {
     let node = node(None);
     for name in names {
+        let (_folder, file) = correctness(name);
         let arguments =
-            [name, "--connections", "40", "--channels", "8", "--seconds", "0.5", "--warm-up", "0"];
+            [&file, "--connections", "40", "--channels", "8", "--seconds", "0.5", "--warm-up", "0"];
         let report = run_at(&node, &arguments).well();
         assert_eq!(report["scenario"]["name"], *name);
-        assert!(count(&report, "/totals/delivered") > 0, "{name}");
     }
 }
 
@@ -145,7 +78,11 @@ fn a_planted_loss_duplicate_and_swap_fail_the_run_and_are_named() {
 #[test]
 fn planted_faults_are_found_among_those_who_drop_and_move_too() {
     let node = node(None);
-    for shape in [&["--storms", "1", "--away", "0.2", "--door", "resumable"][..], &["--churn", "5"]] {
+    for shape in [
+        &["--storms", "1", "--away", "0.2", "--door", "resumable"][..],
+        &["--churn", "5"],
+        &["--churn", "5", "--door", "native"],
+    ] {
         let arguments =
             [&["--namespace", "loadlog", "--connections", "9", "--rate", "50", "--seconds", "1"], shape];
         let arguments = arguments.concat();
@@ -163,11 +100,10 @@ fn planted_faults_are_found_among_those_who_drop_and_move_too() {
 #[test]
 fn after_a_storm_all_are_back_with_everything() {
     let node = node(None);
-    let report = run_at(
-        &node,
-        &["resume-storm", "--connections", "60", "--channels", "12", "--seconds", "3", "--away", "0.3"],
-    )
-    .well();
+    let (_folder, file) = correctness("resume-storm");
+    let report =
+        run_at(&node, &[&file, "--connections", "60", "--channels", "12", "--seconds", "3", "--away", "0.3"])
+            .well();
     assert_eq!((figure(&report, "came_back"), figure(&report, "not_back")), (120.0, 0.0));
     assert!(figure(&report, "caught_up_max_us") > 300_000.0, "{report}");
     let rows = report["series"].as_array().expect("a series");
@@ -188,10 +124,11 @@ fn a_storm_in_channels_without_history_loses_events_and_fails() {
 #[test]
 fn who_reads_nothing_is_closed_and_the_others_lose_nothing() {
     let node = node(None);
+    let (_folder, file) = correctness("slow-readers");
     let report = run_at(
         &node,
         &[
-            "slow-readers",
+            &file,
             "--connections",
             "40",
             "--channels",
@@ -256,12 +193,73 @@ fn everybody_may_publish() {
 #[test]
 fn who_moves_to_another_channel_misses_nothing_there() {
     let node = node(None);
-    let report = run_at(
-        &node,
-        &["mixed-chat", "--publisher", "client", "--connections", "50", "--churn", "100", "--seconds", "1"],
-    )
-    .well();
-    assert!(figure(&report, "joined") >= 50.0, "{report}");
+    let (_folder, file) = correctness("mixed-chat");
+    let report =
+        run_at(&node, &[&file, "--connections", "48", "--churn", "100", "--seconds", "1", "--warm-up", "0"])
+            .well();
+    let (joined, parted) = (figure(&report, "joined"), figure(&report, "parted"));
+    assert!(
+        joined >= 50.0 && (joined / 3.0..joined * 2.0 / 3.0).contains(&parted),
+        "half of the doors have words: {report}"
+    );
+}
+
+#[test]
+fn who_can_unsubscribe_moves_without_a_new_connection() {
+    let node = node(None);
+    for (door, stays) in [("native", true), ("native-msgpack", true), ("sse", false)] {
+        let opened = metric(&node, "tidegate_connections_opened_total");
+        let shape = [
+            "--namespace",
+            "loadlog",
+            "--connections",
+            "20",
+            "--channels",
+            "5",
+            "--channels-per-connection",
+            "2",
+        ];
+        let churn = ["--door", door, "--rate", "100", "--churn", "50", "--seconds", "1"];
+        let report = run_at(&node, &[&shape[..], &churn].concat()).well();
+        let joined = figure(&report, "joined");
+        assert!(joined >= 20.0, "{door}: {report}");
+        assert_eq!(figure(&report, "parted"), if stays { joined } else { 0.0 }, "{door}");
+        let opened = metric(&node, "tidegate_connections_opened_total") - opened;
+        assert_eq!(opened, if stays { 20.0 } else { 20.0 + joined }, "{door}");
+    }
+}
+
+#[test]
+fn who_moves_and_drops_comes_back_to_where_it_is() {
+    let node = node(None);
+    let shape = ["--namespace", "loadlog", "--connections", "30", "--channels", "6", "--door", "resumable"];
+    let pace = ["--rate", "100", "--churn", "40", "--storms", "2", "--away", "0.2", "--seconds", "2"];
+    let report = run_at(&node, &[&shape[..], &pace].concat()).well();
+    assert!(figure(&report, "joined") > 0.0 && figure(&report, "came_back") > 0.0, "{report}");
+}
+
+#[test]
+fn deliveries_a_second_are_those_after_the_warm_up() {
+    let node = node(None);
+    let report =
+        run_at(&node, &["--connections", "10", "--rate", "100", "--warm-up", "1", "--seconds", "0.5"]).well();
+    let totals = &report["totals"];
+    let seconds = |key: &str| totals[key].as_f64().expect("seconds");
+    assert_eq!(count(&report, "/totals/delivered"), 1_500, "{report}");
+    assert!((seconds("seconds") - seconds("measured_seconds") - 1.0).abs() < 1e-6, "{totals}");
+    let measured = seconds("deliveries_per_second") * seconds("measured_seconds");
+    assert_eq!(measured.round(), 500.0, "{totals}");
+}
+
+#[test]
+fn what_comes_later_says_so() {
+    for arguments in [&["--tls"][..], &["--presence"], &["--tls", "ca.pem"]] {
+        let ran = run(arguments);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        assert!(ran.stderr.contains("come with a later version"), "{}", ran.stderr);
+    }
+    let ran = run(&["--url", "wss://127.0.0.1:1"]);
+    assert!(ran.stderr.contains("TLS comes with a later version"), "{}", ran.stderr);
 }
 
 #[test]

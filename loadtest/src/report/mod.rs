@@ -77,6 +77,17 @@ pub struct Shape {
     pub payload: usize,
 }
 
+/// When a run did what, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    /// How long it took until all connections were in.
+    pub ramp: u64,
+    /// When the first event was due, or came.
+    pub start: u64,
+    /// When the warm-up was over.
+    pub measured_from: u64,
+}
+
 /// What was counted, all of the run together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
@@ -88,8 +99,11 @@ pub struct Totals {
     pub published: u64,
     /// Events to connections.
     pub delivered: u64,
-    /// Deliveries a second.
+    /// Deliveries a second, of what was due after the warm-up.
     pub deliveries_per_second: f64,
+    /// From the end of the warm-up to the last delivery.
+    #[serde(default)]
+    pub measured_seconds: f64,
     /// Frames that carried no event of this run.
     pub other: u64,
     /// Connections that the server ended, by reason; slow ones aside.
@@ -111,19 +125,21 @@ pub struct ServerUse {
 }
 
 impl Report {
-    /// Sums up a run that took `ramp` nanoseconds to open and whose first event was due at `start`.
+    /// Sums up a run.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts and durations of one run")]
     pub fn new(
         scenario: &Scenario,
         rate: String,
-        (ramp, start): (u64, u64),
+        times: Times,
         published: u64,
         outcome: &Outcome,
         series: Vec<Second>,
     ) -> Self {
         let tally = &outcome.tally;
-        let seconds = tally.last.saturating_sub(start) as f64 / 1e9;
+        let since = |start: u64| tally.last.saturating_sub(start) as f64 / 1e9;
+        // Only these have latencies.
+        let (measured, measured_seconds) = (tally.latency.count() as f64, since(times.measured_from));
         Self {
             version: VERSION,
             generator: format!("tidegate-loadtest {}", env!("CARGO_PKG_VERSION")),
@@ -139,11 +155,12 @@ impl Report {
                 payload: scenario.payload,
             },
             totals: Totals {
-                ramp_seconds: ramp as f64 / 1e9,
-                seconds,
+                ramp_seconds: times.ramp as f64 / 1e9,
+                seconds: since(times.start),
                 published,
                 delivered: tally.delivered,
-                deliveries_per_second: if seconds > 0.0 { tally.delivered as f64 / seconds } else { 0.0 },
+                deliveries_per_second: if measured_seconds > 0.0 { measured / measured_seconds } else { 0.0 },
+                measured_seconds,
                 other: tally.other,
                 ended: tally.ended.clone(),
                 slow_ended: tally.slow_ended.clone(),

@@ -4,9 +4,12 @@ use crate::tally::Tally;
 
 fn report(faults: Faults) -> Report {
     let scenario = Scenario::new("ws://h", 10, 2, Doors::One(Door::Plain), 128);
-    let mut tally = Tally { delivered: 500, last: 3_000_000_000, ..Tally::default() };
-    tally.latency.record(1_500_000);
-    tally.latency.record(750_000);
+    // 750 deliveries, 250 of them of the warm-up.
+    let mut tally = Tally { delivered: 750, last: 4_000_000_000, ..Tally::default() };
+    for _ in 0..250 {
+        tally.latency.record(1_500_000);
+        tally.latency.record(750_000);
+    }
     let second = |at: f64, open, delivered, latency| Second {
         at,
         length: 1.0,
@@ -23,7 +26,8 @@ fn report(faults: Faults) -> Report {
     let latency = Some(tally.latency.percentiles());
     let series = vec![second(0.0, 10, 0, None), second(1.0, 10, 250, latency), second(2.0, 10, 250, latency)];
     let outcome = Outcome { tally, faults };
-    Report::new(&scenario, "50".to_owned(), (500_000_000, 1_000_000_000), 100, &outcome, series)
+    let times = Times { ramp: 500_000_000, start: 1_000_000_000, measured_from: 2_000_000_000 };
+    Report::new(&scenario, "50".to_owned(), times, 150, &outcome, series)
 }
 
 /// A small run where all was well.
@@ -37,7 +41,7 @@ fn the_table_has_every_figure() {
     let rows: Vec<String> =
         table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     for line in [
-        "delivered 500",
+        "delivered 750",
         "lost 0",
         "deliveries/s 250",
         "p99 1.500 ms",

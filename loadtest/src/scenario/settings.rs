@@ -1,8 +1,8 @@
 //! What a scenario's file and the flags of `run` may say: one list of fields for both, nothing filled in.
 //!
 //! Flags go before the file, the file before the defaults, which `check` knows. Unknown fields are errors.
-//! Left out on purpose, names reserved: `tls` (its own certificate authority), `presence` (who joins is announced), `processes`
-//! (several share the connections: `scenario::Slice` is ready for it).
+//! Names of what comes later are reserved: `tls` (its own certificate authority), `presence` (who joins is announced), and
+//! `processes` (several share the connections: `scenario::Slice` is ready for it).
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::{Deserialize, Deserializer};
 
+use super::later::Later;
 use super::length::Length;
 use super::thresholds::Thresholds;
 use super::via::Via;
@@ -112,6 +113,12 @@ pub struct Settings {
     #[arg(long)]
     #[serde(deserialize_with = "said")]
     pub away: Option<Length>,
+    /// Comes later.
+    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "")]
+    pub tls: Option<Later>,
+    /// Comes later.
+    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "")]
+    pub presence: Option<Later>,
     /// What must hold; checked at the end.
     #[arg(skip)]
     pub thresholds: Thresholds,
@@ -169,6 +176,8 @@ impl Settings {
             token: self.token.or(file.token),
             receivers: self.receivers.or(file.receivers),
             sources: self.sources.or(file.sources),
+            tls: self.tls.or(file.tls),
+            presence: self.presence.or(file.presence),
             hold: self.hold.or(file.hold),
             slow: self.slow.or(file.slow),
             slow_bytes: self.slow_bytes.or(file.slow_bytes),
@@ -233,6 +242,9 @@ mod tests {
             ("[thresholds]\np99 = '5 parsecs'", "a length of time"),
             ("sources = ['here']", "sources"),
             ("publisher = 'pigeon'", "publish, fcall, http"),
+            ("\ntls = true", "line 2"),
+            ("tls = true", "`tls` and `presence` come with a later version"),
+            ("[presence]\nmembers = 5", "come with a later version"),
         ] {
             let error = Settings::read(text).unwrap_err().to_string();
             assert!(error.contains(words), "{text}: {error}");

@@ -1,0 +1,104 @@
+//! What tests of runs share: a node, a run at it, and what came of that.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tidegate_loadtest::http::Client;
+use tidegate_testkit::{Node, RedisServer, eventually};
+
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_tidegate-loadtest");
+const NODE: &str = include_str!("../../scenarios/node.toml");
+
+/// The gateway's binary, which a build of the workspace lays beside ours.
+fn tidegate() -> PathBuf {
+    let path = Path::new(BINARY).with_file_name("tidegate");
+    assert!(path.exists(), "{} is missing: cargo build --release -p tidegate", path.display());
+    path
+}
+
+/// A node that works from memory, or through Redis, once it is ready.
+pub(crate) fn node(redis: Option<&RedisServer>) -> Node {
+    let builder = Node::builder(tidegate()).config(NODE);
+    let builder = match redis {
+        Some(redis) => builder.redis(&redis.url()),
+        None => builder,
+    };
+    let node = builder.start().expect("a node starts");
+    eventually(Duration::from_secs(10), "the node is ready", || {
+        let answer =
+            Client::connect(&node.admin_url()).and_then(|mut client| client.ask("GET", "/health/ready", b""));
+        answer.is_ok_and(|(status, _)| status == 200)
+    });
+    node
+}
+
+/// One number of the node's metrics, all labels added up.
+pub(crate) fn metric(node: &Node, name: &str) -> f64 {
+    let (_, text) = Client::connect(&node.admin_url())
+        .and_then(|mut client| client.ask("GET", "/metrics", b""))
+        .expect("metrics");
+    let text = String::from_utf8(text).expect("text");
+    let lines =
+        text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+/// What came of a run.
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) report: Value,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+pub(crate) fn run(arguments: &[&str]) -> Ran {
+    let folder = TempDir::new().expect("a folder");
+    let json = folder.path().join("report.json");
+    let mut command = Command::new(BINARY);
+    command.arg("run").args(arguments).arg("--json").arg(&json).stdin(Stdio::null());
+    let output = command.output().expect("it starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let report =
+        std::fs::read(&json).map_or(Value::Null, |json| serde_json::from_slice(&json).expect("JSON"));
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        report,
+        stdout: text(&output.stdout),
+        stderr: text(&output.stderr),
+    }
+}
+
+impl Ran {
+    /// All is well: nothing lost, doubled or out of order, all limits met.
+    pub(crate) fn well(self) -> Value {
+        assert!(self.code == 0, "{}: {}{}", self.code, self.stdout, self.stderr);
+        assert!(count(&self.report, "/totals/delivered") > 0, "{}", self.report);
+        self.report
+    }
+}
+
+/// Runs a scenario at a node; it publishes over HTTP unless the arguments say otherwise.
+pub(crate) fn run_at(node: &Node, arguments: &[&str]) -> Ran {
+    let url = format!("ws://{}", node.public_addr());
+    let admin = node.admin_url();
+    let mut all = vec!["--url", &url];
+    if !arguments.contains(&"--publisher") {
+        all.extend(["--admin", &admin]);
+    }
+    run(&[arguments, &all].concat())
+}
+
+pub(crate) fn count(report: &Value, path: &str) -> u64 {
+    report.pointer(path).and_then(Value::as_u64).unwrap_or_else(|| panic!("{path} in {report}"))
+}
+
+/// A figure of this scenario alone.
+pub(crate) fn figure(report: &Value, key: &str) -> f64 {
+    let more = report["more"].as_array().expect("figures");
+    let figure = more.iter().find(|figure| figure["key"] == key);
+    figure.and_then(|figure| figure["value"].as_f64()).unwrap_or_else(|| panic!("{key} in {report}"))
+}
