@@ -86,7 +86,7 @@ pub fn demands(plan: &Plan, report: &Report) -> Vec<Threshold> {
 mod tests {
     use super::*;
     use crate::checker::Faults;
-    use crate::load::Outcome;
+    use crate::receiver::Heard;
     use crate::report::Times;
     use crate::scenario::settings::Settings;
 
@@ -96,7 +96,7 @@ mod tests {
         let mut tally = Tally { delivered: 5, returned, unrecovered, ..Tally::default() };
         tally.returns.record(500_000_000);
         let figures = figures(&plan, (1_000_000_000, 0), &tally);
-        let outcome = Outcome { tally, faults: Faults::default() };
+        let outcome = Heard { tally, faults: Faults::default() };
         let report = Report::new(&plan.scenario, "20".to_owned(), Times::default(), 5, &outcome, Vec::new());
         let report = report.with_figures(figures);
         let demands = demands(&plan, &report);

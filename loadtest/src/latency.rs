@@ -1,7 +1,7 @@
 //! How late deliveries were: an HDR histogram of nanoseconds since the due time.
 
 use hdrhistogram::Histogram;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Three significant digits up to an hour; what is longer counts as an hour.
 const LONGEST: u64 = 3_600_000_000_000;
@@ -43,6 +43,24 @@ impl Default for Latency {
         // The bounds are constants that the library accepts; without them it grows as needed.
         let histogram = Histogram::new_with_bounds(1_000, LONGEST, 3).or_else(|_| Histogram::new(3));
         Self(histogram.expect("three digits are allowed"))
+    }
+}
+
+/// As pairs of a value and how often it came: the buckets of both sides are the same, so nothing is rounded again.
+impl Serialize for Latency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let pairs = self.0.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value()));
+        pairs.collect::<Vec<_>>().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Latency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut latency = Self::default();
+        for (value, count) in Vec::<(u64, u64)>::deserialize(deserializer)? {
+            latency.0.saturating_record_n(value, count);
+        }
+        Ok(latency)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod bench;
 pub mod checker;
 pub mod clock;
 pub mod connection;
+pub mod crew;
 pub mod door;
 pub mod files;
 pub mod findings;

@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use crate::checker::Faults;
 use crate::clock;
+use crate::crew::Crew;
 use crate::http::host_of;
 use crate::progress::Progress;
-use crate::receiver::{Heard, receive};
+use crate::receiver::{Gateway, Heard, receive};
 use crate::scenario::Scenario;
-use crate::tally::Tally;
 
 /// When nothing has come for so long, nothing more will.
 const QUIET: Duration = Duration::from_secs(2);
@@ -30,15 +29,6 @@ pub struct Load {
     opened: (u64, u64),
 }
 
-/// What all connections have heard.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// Counts and latencies.
-    pub tally: Tally,
-    /// What was wrong.
-    pub faults: Faults,
-}
-
 impl Load {
     /// Opens every connection and returns once all subscriptions are confirmed. `watch` is told
     /// from time to time how many are.
@@ -47,28 +37,36 @@ impl Load {
     /// When one is refused, or they are not open in time (10 s and 1 s for each 200).
     pub fn open(scenario: &Arc<Scenario>, watch: impl Fn(u64)) -> Result<Self> {
         let progress = Arc::new(Progress::new(scenario.channels));
-        Self::open_watched(scenario, progress, |open, _| watch(open))
+        Self::open_watched(scenario, progress, None, |open, _| watch(open))
     }
 
-    /// The same with a `progress` that others watch already, for who wants to see more than how many.
+    /// The same with a `progress` that others watch already, for who wants to see more than how many; and by other
+    /// processes, if there is a crew.
     ///
     /// # Errors
     /// As [`Load::open`].
     pub fn open_watched(
         scenario: &Arc<Scenario>,
         progress: Arc<Progress>,
+        crew: Option<Crew>,
         watch: impl Fn(u64, &Progress),
     ) -> Result<Self> {
-        crate::files::check_room(scenario.own() as usize)?;
-        let host = host_of(&scenario.url, &["ws", "http"])?;
-        let address = host.to_socket_addrs()?.next().with_context(|| format!("{host} has no address"))?;
+        if let Some(crew) = crew {
+            let mut load = Self::new(&progress);
+            load.threads = crew.open(scenario, &progress)?;
+            load.await_open(scenario, scenario.own(), watch)?;
+            return Ok(load);
+        }
+        crate::files::check_room(scenario.own() as usize).context("share them over more `--processes`")?;
+        let gateways = scenario.url.split(',').map(gateway).collect::<Result<Vec<Gateway>>>()?;
         let mut load = Self::new(&progress);
         for receiver in 0..scenario.receivers.max(1) {
-            let (scenario, progress, host) = (Arc::clone(scenario), Arc::clone(&progress), host.clone());
+            let (scenario, progress, gateways) =
+                (Arc::clone(scenario), Arc::clone(&progress), gateways.clone());
             load.threads.push(
                 thread::Builder::new()
                     .name("receiver".to_owned())
-                    .spawn(move || receive(&scenario, receiver, address, &host, &progress))?,
+                    .spawn(move || receive(&scenario, receiver, &gateways, &progress))?,
             );
         }
         load.await_open(scenario, scenario.own(), watch)?;
@@ -138,20 +136,42 @@ impl Load {
     ///
     /// # Errors
     /// When a receiver failed on the way.
-    pub fn finish(mut self, published: &[u64]) -> Result<Outcome> {
-        let mut outcome = Outcome { tally: Tally::default(), faults: Faults::default() };
+    pub fn finish(mut self, published: &[u64]) -> Result<Heard> {
         self.progress.finish(published);
-        for heard in self.collect()? {
-            outcome.tally.merge(&heard.tally);
-            outcome.faults.add(heard.faults);
-        }
-        Ok(outcome)
+        self.collect()
     }
 
-    fn collect(&mut self) -> Result<Vec<Heard>> {
+    /// Waits until somebody else ends the run, or a receiver fails.
+    ///
+    /// # Errors
+    /// When a receiver failed.
+    pub fn wait(mut self) -> Result<Heard> {
+        while !self.broken() {
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.collect()
+    }
+
+    /// Why a run is broken: what a receiver says that ended by itself.
+    #[must_use]
+    pub fn failure(mut self) -> anyhow::Error {
+        self.collect().err().unwrap_or_else(|| anyhow!("a receiver ended early"))
+    }
+
+    /// Ends all, and adds up what they heard.
+    fn collect(&mut self) -> Result<Heard> {
+        // Who ended by itself knows what is wrong; the others may say no more than that they were stopped.
+        let (ended, others): (Vec<_>, Vec<_>) = self.threads.drain(..).partition(JoinHandle::is_finished);
         self.progress.stop();
+        let mut all = Heard::default();
         let join = |thread: JoinHandle<_>| thread.join().map_err(|_| anyhow!("a receiver panicked"))?;
-        self.threads.drain(..).map(join).collect()
+        let each: Vec<Result<Heard>> = ended.into_iter().chain(others).map(join).collect();
+        for heard in each {
+            let heard = heard?;
+            all.tally.merge(&heard.tally);
+            all.faults.add(heard.faults);
+        }
+        Ok(all)
     }
 }
 
@@ -159,4 +179,10 @@ impl Drop for Load {
     fn drop(&mut self) {
         self.progress.stop();
     }
+}
+
+fn gateway(url: &str) -> Result<Gateway> {
+    let host = host_of(url, &["ws", "http"])?;
+    let address = host.to_socket_addrs()?.next().with_context(|| format!("{host} has no address"))?;
+    Ok(Gateway { address, host })
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use tidegate_loadtest::crew::worker;
 use tidegate_loadtest::rate::Rate;
 use tidegate_loadtest::report::Report;
 use tidegate_loadtest::report::compare::Comparison;
@@ -32,6 +33,9 @@ struct Command {
 enum What {
     /// One scenario: open connections, publish at a rate, check every delivery.
     Run(Box<Run>),
+    /// A part of a run: `run --processes` starts these.
+    #[command(hide = true)]
+    Worker,
     /// Render a report again from its JSON.
     Report(Again),
     /// Two reports side by side, and what got worse.
@@ -137,6 +141,7 @@ impl What {
     fn start(self) -> Result<bool> {
         match self {
             Self::Run(run) => run.start(),
+            Self::Worker => worker::work().map(|()| true),
             Self::Floor(floor) => floor.start(),
             Self::RoomFloor(RoomFloor { listen, redis, connections }) => {
                 room_floor::serve(floor::listen(listen)?, &redis, connections)?;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Error, Result};
 use mio::{Events, Interest, Poll, Token};
+use serde::{Deserialize, Serialize};
 
 use crate::checker::Faults;
 use crate::clock;
@@ -32,7 +33,7 @@ const SIP: u64 = 100_000_000;
 const ATTEMPTS: u32 = 10;
 
 /// What a thread brings back.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Heard {
     /// Its counts.
     pub tally: Tally,
@@ -40,15 +41,23 @@ pub struct Heard {
     pub faults: Faults,
 }
 
-/// Opens the connections of one thread and receives until stopped.
+/// Where connections go.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    /// The address to connect to.
+    pub address: SocketAddr,
+    /// The same as it was written, for the request.
+    pub host: String,
+}
+
+/// Opens the connections of one thread, to these gateways in turn, and receives until stopped.
 ///
 /// # Errors
 /// When a connection cannot be opened or the server breaks the protocol.
 pub fn receive(
     scenario: &Scenario,
     receiver: u32,
-    address: SocketAddr,
-    host: &str,
+    gateways: &[Gateway],
     progress: &Progress,
 ) -> Result<Heard> {
     let slots: Vec<Slot> = scenario
@@ -62,8 +71,7 @@ pub fn receive(
     let waiting = (0..slots.len()).map(|slot| Reverse((now + (gap * slot as f64) as u64, slot))).collect();
     Receiver {
         scenario,
-        address,
-        host,
+        gateways,
         progress,
         pace: Pace::new(scenario, threads),
         poll: Poll::new()?,
@@ -85,8 +93,7 @@ struct Slot {
 
 struct Receiver<'a> {
     scenario: &'a Scenario,
-    address: SocketAddr,
-    host: &'a str,
+    gateways: &'a [Gateway],
     progress: &'a Progress,
     pace: Pace,
     poll: Poll,
@@ -105,7 +112,7 @@ impl Receiver<'_> {
     fn run(mut self) -> Result<Heard> {
         let mut events = Events::with_capacity(1024);
         let mut scratch = vec![0; SCRATCH];
-        let mut cut = self.progress.board.cut();
+        let mut cut = self.progress.board.cut(clock::now());
         while !self.progress.stopped() {
             let now = clock::now();
             self.act(now)?;
@@ -115,7 +122,7 @@ impl Receiver<'_> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             }
-            let current = self.progress.board.cut();
+            let current = self.progress.board.cut(clock::now());
             if current != cut {
                 self.tally.hand_over(&self.progress.board, cut);
                 cut = current;
@@ -212,7 +219,10 @@ impl Receiver<'_> {
             self.waiting.pop();
             let Slot { seat, connection } = &mut self.slots[slot];
             seat.began = clock::now();
-            let fresh = connection.insert(Connection::start(self.scenario, seat, self.address, self.host)?);
+            let Some(to) = self.gateways.get(seat.number as usize % self.gateways.len().max(1)) else {
+                continue;
+            };
+            let fresh = connection.insert(Connection::start(self.scenario, seat, to.address, &to.host)?);
             let interests = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(&mut fresh.stream, Token(slot), interests)?;
             self.opening += 1;
@@ -304,7 +314,7 @@ impl Receiver<'_> {
         seat.part();
         self.opening -= u32::from(!moving);
         seat.attempts += 1;
-        if self.progress.open() == 0 {
+        if !self.progress.anybody() {
             return Err(error.context("a connection failed"));
         }
         if seat.attempts >= ATTEMPTS {

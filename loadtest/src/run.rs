@@ -7,6 +7,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::clock;
+use crate::crew::Crew;
+use crate::crew::link::Link;
 use crate::findings;
 use crate::live::Live;
 use crate::load::Load;
@@ -14,7 +16,7 @@ use crate::progress::Progress;
 use crate::publisher::Publisher;
 use crate::report::{Report, Times};
 use crate::scenario::plan::{Plan, Source};
-use crate::series::Recorder;
+use crate::series::{Board, Recorder};
 use crate::vitals::Vitals;
 
 /// Between the last subscription and the first event.
@@ -30,10 +32,15 @@ pub fn run(plan: &Plan, server: Vitals) -> Result<Report> {
     let scenario = Arc::new(plan.scenario.clone());
     let live = Live::new();
     live.stage("connecting", u64::from(scenario.connections));
-    let progress = Arc::new(Progress::new(scenario.channels));
-    let mut recorder = Recorder::new(&progress, server)?;
-    let load =
-        Load::open_watched(&scenario, Arc::clone(&progress), |open, progress| live.show(open, progress))?;
+    let (crew, link) = match plan.processes {
+        0 | 1 => (None, Link::Alone),
+        several => Crew::start(several).map(|(crew, link)| (Some(crew), link))?,
+    };
+    let workers = crew.as_ref().map(Crew::vitals).transpose()?.unwrap_or_default();
+    let progress = Arc::new(Progress::new(scenario.channels).linked(link, Board::default()));
+    let mut recorder = Recorder::new(&progress, server, workers)?;
+    let watch = |open, progress: &Progress| live.show(open, progress);
+    let load = Load::open_watched(&scenario, Arc::clone(&progress), crew, watch)?;
 
     let mut start = clock::now() + clock::nanos(PAUSE);
     let publish = match &plan.source {
@@ -61,6 +68,10 @@ pub fn run(plan: &Plan, server: Vitals) -> Result<Report> {
     let finished = || publisher.as_ref().is_some_and(Publisher::is_finished);
     let stage = if publisher.is_some() { "publishing" } else { "listening" };
     wait(&live, stage, (start, length), &load, finished);
+    if load.broken() {
+        // What is published from here on nobody checks.
+        return Err(load.failure());
+    }
     let published = publisher.map(Publisher::join).transpose()?.unwrap_or_default();
     if !published.is_empty() {
         load.settle();
@@ -77,6 +88,7 @@ pub fn run(plan: &Plan, server: Vitals) -> Result<Report> {
     let times = Times { ramp, start, measured_from: progress.measured_from() };
     let mut report = Report::new(&scenario, rate, times, published.iter().sum(), &outcome, series);
     report.scenario.name.clone_from(&plan.name);
+    report.scenario.processes = plan.processes;
     let report = report.with_figures(findings::figures(plan, (ramp, progress.failures()), &outcome.tally));
     let demands = findings::demands(plan, &report);
     Ok(report.with_thresholds(demands))

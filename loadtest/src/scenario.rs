@@ -12,13 +12,15 @@ pub mod via;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::checker::Start;
 use crate::door::{Door, Doors};
 use crate::plant::Plant;
 use crate::stamp::NO_RUN;
 
 /// Some connections read slowly.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Slow {
     /// The share of them, 0 to 1.
     pub share: f64,
@@ -27,7 +29,7 @@ pub struct Slow {
 }
 
 /// One process of several that share the connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {
     /// Which one, from 0.
     pub index: u32,
@@ -36,9 +38,9 @@ pub struct Slice {
 }
 
 /// The shape of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Scenario {
-    /// `ws://host:port` of the gateway; the doors' paths are added.
+    /// `ws://host:port` of the gateway; the doors' paths are added. Several with commas: connections go there in turn.
     pub url: String,
     /// For a gateway that wants to know who is there.
     pub token: Option<String>,

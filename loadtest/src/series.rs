@@ -1,8 +1,8 @@
 //! A run second by second: how many connections, deliveries, how late, and what the server used.
 //!
-//! A thread of its own makes the cuts and looks at the counters. Receivers see from one atomic that a cut was
-//! made, and then leave what they counted on the board: once a second, so a delivery costs them nothing.
-//! Deliveries before the first due event (the ramp-up, a server that sends already) have negative times.
+//! A thread of its own makes the cuts and looks at the counters. Receivers know when the next cut is, and then leave what
+//! they counted on the board: once a second, so a delivery costs them nothing. Deliveries before the first due
+//! event (the ramp-up, a server that sends already) have negative times.
 
 mod board;
 
@@ -47,7 +47,7 @@ pub struct Second {
     pub cores: Option<f64>,
     /// Resident memory of the server in bytes.
     pub memory: Option<u64>,
-    /// CPU of the generator itself in cores.
+    /// CPU of the generator itself in cores, all its processes together.
     pub generator_cores: f64,
 }
 
@@ -84,29 +84,38 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins, with the connections still to be opened.
+    /// Begins, with the connections still to be opened. `workers` are the other processes of the generator.
     ///
     /// # Errors
     /// When no thread can be had.
-    pub fn new(progress: &Arc<Progress>, mut server: Vitals) -> Result<Self> {
+    pub fn new(progress: &Arc<Progress>, mut server: Vitals, mut workers: Vitals) -> Result<Self> {
         // Two orders in a life: neither waits.
         let (orders, inbox) = sync_channel(2);
         let shared = Arc::clone(progress);
         let thread = thread::Builder::new().name("recorder".to_owned()).spawn(move || {
-            let mut looks = vec![look(&shared, &mut server)];
+            let mut look = || look(&shared, &mut server, &mut workers);
+            let mut looks = vec![look()];
             let mut next = looks[0].at + SECOND;
+            // Each part lies between two looks.
+            shared.cut(0, next);
             loop {
                 let left = Duration::from_nanos(next.saturating_sub(clock::now()));
                 match inbox.recv_timeout(left) {
-                    Ok(Order::Start(start)) => next = start,
+                    Ok(Order::Start(start)) => {
+                        next = start;
+                        shared.cut(looks.len() - 1, next);
+                    }
                     Err(RecvTimeoutError::Timeout) => {
-                        shared.board.begin_next();
-                        looks.push(look(&shared, &mut server));
+                        looks.push(look());
                         next += SECOND;
+                        shared.cut(looks.len() - 1, next);
                     }
                     // What still comes belongs to the last part.
                     Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => {
-                        looks.push(look(&shared, &mut server));
+                        if shared.board.end(clock::now) {
+                            looks.push(look());
+                        }
+                        looks.push(look());
                         return looks;
                     }
                 }
@@ -115,7 +124,7 @@ impl Recorder {
         Ok(Self { orders, thread, progress: Arc::clone(progress), start: clock::now() })
     }
 
-    /// Everybody is in; the first event is due at `start`: a cut, and time 0.
+    /// Everybody is in; the first event is due at `start`, soon: a cut, and time 0.
     pub fn start(&mut self, start: u64) {
         self.start = start;
         let _ = self.orders.try_send(Order::Start(start));
@@ -148,10 +157,11 @@ impl Recording {
     }
 }
 
-fn look(progress: &Progress, server: &mut Vitals) -> Look {
+fn look(progress: &Progress, server: &mut Vitals, workers: &mut Vitals) -> Look {
     // Who dropped or moves is not in until it has all it missed.
     let (open, published) = (progress.open().saturating_sub(progress.absent()), progress.published());
-    Look { at: clock::now(), open, published, server: server.look(), own_cpu: own_cpu() }
+    let own_cpu = own_cpu() + workers.cpu();
+    Look { at: clock::now(), open, published, server: server.look(), own_cpu }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts and times of one run")]

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::checker::{Checker, Verdict};
 use crate::latency::Latency;
 use crate::series::{Board, Lately};
 use crate::stamp::Stamp;
 
 /// Counts of one thread; merged at the end.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Tally {
     /// How late deliveries were; those of `lately` are not in it yet.
     pub latency: Latency,
     /// What came since [`Tally::hand_over`].
+    #[serde(skip)]
     pub lately: Lately,
     /// Events of this run.
     pub delivered: u64,

@@ -57,6 +57,12 @@ impl Vitals {
         }
         Some(Usage { cpu: self.cpu, memory: sum? })
     }
+
+    /// The CPU time that they were seen to use, in nanoseconds. Who has ended counts as seen last.
+    pub fn cpu(&mut self) -> u64 {
+        self.look();
+        self.cpu
+    }
 }
 
 /// CPU time of this process, threads that have ended included, in nanoseconds.

@@ -30,6 +30,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("nothing_lost", &[Redis, Node, Python]),
     ("outages", &[Redis]),
     ("overload", &[Redis]),
+    ("processes", &[Redis]),
     ("readme", &[Redis, Nginx, Curl]),
     ("redis", &[Redis]),
     ("replicated", &[Redis]),

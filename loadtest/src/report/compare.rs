@@ -98,6 +98,7 @@ fn differences(a: &Shape, b: &Shape) -> Vec<String> {
             ("channels", shape.channels.to_string()),
             ("rate", shape.rate.clone()),
             ("payload", shape.payload.to_string()),
+            ("processes", shape.processes.to_string()),
         ]
     };
     let pairs = of(a).into_iter().zip(of(b));

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checker::Faults;
 use crate::latency::{Percentiles, Point};
-use crate::load::Outcome;
+use crate::receiver::Heard;
 use crate::scenario::Scenario;
 use crate::series::Second;
 use figures::Figure;
@@ -75,6 +75,13 @@ pub struct Shape {
     pub rate: String,
     /// Bytes of each payload.
     pub payload: usize,
+    /// Processes that share the connections.
+    #[serde(default = "one")]
+    pub processes: u32,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// When a run did what, in nanoseconds.
@@ -133,7 +140,7 @@ impl Report {
         rate: String,
         times: Times,
         published: u64,
-        outcome: &Outcome,
+        outcome: &Heard,
         series: Vec<Second>,
     ) -> Self {
         let tally = &outcome.tally;
@@ -153,6 +160,7 @@ impl Report {
                 channels: scenario.channels,
                 rate,
                 payload: scenario.payload,
+                processes: 1,
             },
             totals: Totals {
                 ramp_seconds: times.ramp as f64 / 1e9,

@@ -25,7 +25,7 @@ fn report(faults: Faults) -> Report {
     };
     let latency = Some(tally.latency.percentiles());
     let series = vec![second(0.0, 10, 0, None), second(1.0, 10, 250, latency), second(2.0, 10, 250, latency)];
-    let outcome = Outcome { tally, faults };
+    let outcome = Heard { tally, faults };
     let times = Times { ramp: 500_000_000, start: 1_000_000_000, measured_from: 2_000_000_000 };
     Report::new(&scenario, "50".to_owned(), times, 150, &outcome, series)
 }

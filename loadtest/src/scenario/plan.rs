@@ -22,6 +22,8 @@ const CONNECTIONS: u32 = 2_000_000;
 const CHANNELS: u32 = 999_999;
 /// What a node lets a connection have by default, doubled a few times.
 const PER_CONNECTION: u32 = 1_024;
+/// Each is a thread of the main process too.
+const PROCESSES: u32 = 64;
 /// The largest event that a node takes by default.
 const PAYLOAD: usize = 256 * 1024;
 /// Ports of one source address towards one server (`ip_local_port_range`).
@@ -49,6 +51,8 @@ pub struct Plan {
     pub scenario: Scenario,
     /// What is published.
     pub source: Source,
+    /// Processes that share the connections.
+    pub processes: u32,
     /// Not part of the latencies.
     pub warm_up: Duration,
     /// What must come out.
@@ -78,6 +82,10 @@ impl Plan {
         let rate = settings.rate.unwrap_or(Rate::PerSecond(20.0));
         let doors = settings.doors.unwrap_or(Doors::One(Door::Plain));
         let payload = within("payload", settings.payload.unwrap_or(128), stamp::SMALLEST, PAYLOAD)?;
+        let processes = within("processes", settings.processes.unwrap_or(1), 1, PROCESSES)?;
+        demand(processes <= connections, || {
+            format!("processes = {processes}: at most one for each of {connections} connections")
+        })?;
         let storms = within("storms", settings.storms.unwrap_or(0), 0, 100)?;
         let churn = within("churn", settings.churn.unwrap_or(0.0), 0.0, 100_000.0)?;
         let share = within("slow", settings.slow.unwrap_or(0.0), 0.0, 0.9)?;
@@ -125,7 +133,10 @@ impl Plan {
             Via::Publish => Target::Redis(redis),
             Via::Fcall => Target::Function(redis),
             Via::Http => Target::Admin(settings.admin.unwrap_or_else(|| "http://127.0.0.1:8081".to_owned())),
-            Via::Client => Target::Client { url: url.clone(), token: settings.token.clone() },
+            Via::Client => Target::Client {
+                url: url.split(',').next().unwrap_or(&url).to_owned(),
+                token: settings.token.clone(),
+            },
         };
         let window = within("window", settings.window.unwrap_or(32), 1, 1_000_000)?;
         let publish = publisher::Settings { rate, window, length: warm_up + length, target };
@@ -158,6 +169,7 @@ impl Plan {
             name: settings.name,
             scenario: if settings.listen_only { scenario.listening() } else { scenario },
             source,
+            processes,
             warm_up,
             thresholds,
         })
@@ -203,6 +215,8 @@ mod tests {
             ("connections = 0", "connections = 0: at least 1, at most 2000000"),
             ("connections = 60000", "connections = 60000: at most 28000"),
             ("channels = 1000000", "channels = 1000000: at least 1, at most 999999"),
+            ("processes = 65", "processes = 65: at least 1, at most 64"),
+            ("connections = 2\nprocesses = 3", "processes = 3: at most one for each of 2 connections"),
             ("payload = 10", "payload = 10: at least 50"),
             (
                 "channels = 3\nchannels_per_connection = 4",

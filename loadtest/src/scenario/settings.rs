@@ -1,8 +1,7 @@
 //! What a scenario's file and the flags of `run` may say: one list of fields for both, nothing filled in.
 //!
 //! Flags go before the file, the file before the defaults, which `check` knows. Unknown fields are errors.
-//! Names of what comes later are reserved: `tls` (its own certificate authority), `presence` (who joins is announced), and
-//! `processes` (several share the connections: `scenario::Slice` is ready for it).
+//! Names of what comes later are reserved: `tls` (its own certificate authority), `presence` (who joins is announced).
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -28,7 +27,7 @@ pub struct Settings {
     /// What it shows, in a sentence.
     #[arg(skip)]
     pub about: Option<String>,
-    /// The gateway [default: ws://127.0.0.1:8080].
+    /// The gateway; several with commas share the connections [default: ws://127.0.0.1:8080].
     #[arg(long)]
     pub url: Option<String>,
     /// The Redis for `publish` and `fcall` [default: redis://127.0.0.1:6379].
@@ -91,6 +90,9 @@ pub struct Settings {
     /// Receiving threads of each process [default: 1].
     #[arg(long)]
     pub receivers: Option<u32>,
+    /// Processes that share the connections, each with its own open files [default: 1].
+    #[arg(long)]
+    pub processes: Option<u32>,
     /// Addresses to connect from, in turn: each has about 28,000 ports. Loopback has all of 127.0.0.0/8.
     #[arg(long, value_delimiter = ',')]
     pub sources: Option<Vec<IpAddr>>,
@@ -175,6 +177,7 @@ impl Settings {
             payload: self.payload.or(file.payload),
             token: self.token.or(file.token),
             receivers: self.receivers.or(file.receivers),
+            processes: self.processes.or(file.processes),
             sources: self.sources.or(file.sources),
             tls: self.tls.or(file.tls),
             presence: self.presence.or(file.presence),

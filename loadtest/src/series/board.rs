@@ -1,9 +1,13 @@
-//! Where receivers leave what they counted, in parts from cut to cut. It knows no time and no connections.
+//! Where receivers leave what they counted, in parts from cut to cut. It knows no connections.
+//!
+//! The time of each cut is told before: whoever looks later than that is beyond it, in every process alike.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
+use crate::crew::message::{News, Outbox};
 use crate::latency::{Latency, Percentiles};
 
 /// Parts whose histograms are kept (190 kB each). A receiver that brings something for an older one, because it got
@@ -11,7 +15,7 @@ use crate::latency::{Latency, Percentiles};
 pub(super) const KEPT: usize = 4;
 
 /// What one receiver counted since the last cut.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Lately {
     /// Events to connections.
     pub delivered: u64,
@@ -41,8 +45,25 @@ impl Lately {
 /// Where receivers leave what they counted, in parts from cut to cut.
 #[derive(Debug, Default)]
 pub struct Board {
-    cut: AtomicUsize,
+    cuts: Mutex<Cuts>,
     parts: Mutex<Parts>,
+    /// Where the board is that counts, if this is not the main process.
+    away: Option<Arc<Outbox>>,
+}
+
+/// Which part is under way, and when the next begins.
+#[derive(Debug)]
+struct Cuts {
+    cut: usize,
+    next: u64,
+    /// There will be no more cuts: what still comes belongs to the last part.
+    over: bool,
+}
+
+impl Default for Cuts {
+    fn default() -> Self {
+        Self { cut: 0, next: u64::MAX, over: false }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -63,14 +84,29 @@ pub(super) struct Part {
 }
 
 impl Board {
-    /// The part that is under way. Whoever sees a new one leaves what it has for the one before.
+    /// One whose parts go to the main process, as they come.
     #[must_use]
-    pub fn cut(&self) -> usize {
-        self.cut.load(Relaxed)
+    pub fn sent_to(outbox: Arc<Outbox>) -> Self {
+        Self { away: Some(outbox), ..Self::default() }
+    }
+
+    /// The part that is under way at the time `now`. Whoever sees a new one leaves what it has for the one before.
+    #[must_use]
+    pub fn cut(&self, now: u64) -> usize {
+        let cuts = self.cuts();
+        cuts.cut + usize::from(now >= cuts.next)
     }
 
     /// Adds to the part `cut`.
     pub fn add(&self, cut: usize, lately: &Lately) {
+        if let Some(outbox) = &self.away {
+            outbox.send(&News::Part(cut, Box::new(lately.clone())));
+            return;
+        }
+        let cuts = self.cuts();
+        // A receiver may be beyond a cut that nobody made any more.
+        let cut = if cuts.over { cut.min(cuts.cut) } else { cut };
+        drop(cuts);
         let mut parts = self.parts();
         let place = cut.saturating_sub(parts.done.len());
         while parts.open.len() <= place {
@@ -85,7 +121,7 @@ impl Board {
     /// How late deliveries were in the last part that is over and somebody left something for: a live figure.
     #[must_use]
     pub fn latest(&self) -> Option<Percentiles> {
-        let cut = self.cut();
+        let cut = self.cuts().cut;
         let parts = self.parts();
         let over = cut.saturating_sub(parts.done.len());
         parts.open.iter().take(over).next_back()?.latency.told()
@@ -100,9 +136,18 @@ impl Board {
         u64::try_from(done + open).unwrap_or(0)
     }
 
-    /// A cut: what is left from now on belongs to the next part.
-    pub(super) fn begin_next(&self) {
-        self.cut.fetch_add(1, Relaxed);
+    /// The part `cut` is under way, and the next begins at the time `next`.
+    pub fn begin(&self, cut: usize, next: u64) {
+        let mut cuts = self.cuts();
+        (cuts.cut, cuts.next) = (cut, next);
+    }
+
+    /// There are no more cuts. Returns whether one was due that nobody has made: then what was left since is a part.
+    pub(super) fn end(&self, now: impl FnOnce() -> u64) -> bool {
+        let mut cuts = self.cuts();
+        let due = now() >= cuts.next;
+        *cuts = Cuts { cut: cuts.cut + usize::from(due), next: u64::MAX, over: true };
+        due
     }
 
     /// All parts, once nobody adds any more.
@@ -112,6 +157,10 @@ impl Board {
             parts.close_oldest();
         }
         std::mem::take(&mut parts.done)
+    }
+
+    fn cuts(&self) -> MutexGuard<'_, Cuts> {
+        self.cuts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn parts(&self) -> MutexGuard<'_, Parts> {

@@ -18,7 +18,7 @@ fn seen(at: u64, cpu: u64) -> Look {
 fn each_part_has_what_all_receivers_left_for_it() {
     let board = Board::default();
     board.add(0, &lately(3, 0, 1));
-    board.begin_next();
+    board.begin(1, u64::MAX);
     assert!(board.latest().is_some_and(|latest| latest.max_us < 1_100.0));
     board.add(1, &lately(5, 2, 2));
     // The other receiver is late, and knows for which part.
@@ -39,7 +39,7 @@ fn a_long_run_keeps_few_histograms_and_loses_no_count() {
     let board = Board::default();
     for cut in 0..100 {
         board.add(cut, &lately(1, 0, 1));
-        board.begin_next();
+        board.begin(cut + 1, u64::MAX);
         assert!(board.parts().open.len() <= KEPT);
     }
     // Somebody who had no CPU for minutes.
@@ -72,14 +72,17 @@ fn connections_that_were_ended_are_not_open_and_an_ended_server_uses_nothing() {
 #[test]
 fn the_recorder_cuts_where_the_events_begin() {
     let progress = Arc::new(Progress::new(1));
-    let mut recorder = Recorder::new(&progress, Vitals::new(&[std::process::id()]).unwrap()).unwrap();
+    let mut recorder =
+        Recorder::new(&progress, Vitals::new(&[std::process::id()]).unwrap(), Vitals::default()).unwrap();
     let start = clock::now() + 50_000_000;
     recorder.start(start);
-    while progress.board.cut() == 0 {
+    while progress.board.cut(start) == 0 {
+        // It takes the order to heart, long before it is due.
         thread::yield_now();
     }
-    assert!(clock::now() >= start);
-    progress.board.add(1, &lately(2, 0, 1));
+    assert_eq!(progress.board.cut(start - 1), 0);
+    clock::sleep_until(start);
+    progress.board.add(progress.board.cut(clock::now()), &lately(2, 0, 1));
     let rows = recorder.stop().unwrap().finish();
     assert_eq!(rows.len(), 2);
     assert!(rows[0].at >= 0.0 && rows[1].at > rows[0].at, "{rows:?}");
@@ -92,8 +95,23 @@ fn who_is_away_is_not_open() {
     let progress = Progress::new(1);
     progress.opened(10);
     progress.went(3);
-    let mut nobody = Vitals::new(&[]).unwrap();
-    assert_eq!(look(&progress, &mut nobody).open, 7);
+    let open = || look(&progress, &mut Vitals::default(), &mut Vitals::default()).open;
+    assert_eq!(open(), 7);
     progress.went(-3);
-    assert_eq!(look(&progress, &mut nobody).open, 10);
+    assert_eq!(open(), 10);
+}
+
+#[test]
+fn after_the_last_cut_all_belongs_to_the_last_part() {
+    let board = Board::default();
+    board.begin(3, 1_000);
+    assert_eq!((board.cut(999), board.cut(1_000)), (3, 4));
+    // A receiver is beyond the cut, whoever makes cuts is late and hears that it was the last.
+    board.add(4, &lately(1, 0, 1));
+    assert!(board.end(|| 1_000));
+    board.add(5, &lately(1, 0, 1));
+    assert_eq!(board.cut(u64::MAX - 1), 4);
+    assert_eq!(board.take().iter().map(|part| part.delivered).collect::<Vec<_>>(), [0, 0, 0, 0, 2]);
+    board.begin(3, 1_000);
+    assert!(!board.end(|| 999));
 }

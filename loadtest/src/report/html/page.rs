@@ -178,6 +178,7 @@ fn scenario(report: &Report, out: &mut String) {
         ("channels", count(scenario.channels)),
         ("events", rate),
         ("payload", format!("{} bytes", scenario.payload)),
+        ("processes of the generator", count(scenario.processes)),
     ];
     out.push_str("<div class=\"card\"><h2>Scenario</h2>\n<table><tbody>\n");
     for (name, value) in rows {
