@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::front;
+use crate::front::{self, Turns};
 use crate::node::{Arrival, Node};
 use crate::refusing::{Refusing, Room};
 
@@ -48,6 +48,7 @@ pub(crate) async fn accept(
     node: Arc<Node>,
     listeners: Vec<TcpListener>,
     permits: Arc<Semaphore>,
+    turns: Arc<Turns>,
     unheard: Duration,
 ) {
     let stop = node.accepting.clone();
@@ -67,7 +68,12 @@ pub(crate) async fn accept(
                 match stop.run_until_cancelled(refusing.room(&permits)).await {
                     Some(Room::Seat(permit)) => {
                         let arrival = Arrival { permit, at: node.clock.now() };
-                        node.tasks.spawn(front::welcome(Arc::clone(&node), socket, arrival));
+                        node.tasks.spawn(front::welcome(
+                            Arc::clone(&node),
+                            socket,
+                            Arc::clone(&turns),
+                            arrival,
+                        ));
                     }
                     Some(Room::Slot(slot)) => refusing.refuse(socket, slot),
                     None => return,

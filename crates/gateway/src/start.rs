@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::connection::Shared;
 use crate::doors::Greeting;
+use crate::front::Turns;
 use crate::node::{Node, NodeSettings, Parts};
 use crate::registry::Registry;
 use crate::relay::{AnyBroker, LaneMetrics, Relay, RelayTasks};
@@ -64,6 +65,7 @@ pub struct Gateway {
     addresses: Addresses,
     relay: RelayTasks,
     connections: usize,
+    turns: usize,
     admin_connections: usize,
     unheard: Duration,
     drain: Duration,
@@ -147,6 +149,7 @@ impl Gateway {
             addresses,
             relay: tasks,
             connections,
+            turns: checked.handshakes,
             admin_connections,
             unheard,
             drain,
@@ -160,11 +163,14 @@ impl Gateway {
 
     /// Serves until `shutdown`, then drains and ends every task it started.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { node, public, admin, relay, connections, admin_connections, unheard, drain, .. } = self;
+        let Self {
+            node, public, admin, relay, connections, turns, admin_connections, unheard, drain, ..
+        } = self;
         let serving = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let permits = Arc::new(Semaphore::new(connections));
-        tasks.spawn(listen::accept(Arc::clone(&node), public, permits, unheard));
+        let turns = Arc::new(Turns::new(turns));
+        tasks.spawn(listen::accept(Arc::clone(&node), public, permits, turns, unheard));
         tasks.spawn(crate::admin::serve(Arc::clone(&node), admin, admin_connections, serving.clone()));
         tasks.spawn(heartbeat(Arc::clone(&node), serving.clone()));
 

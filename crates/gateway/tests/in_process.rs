@@ -134,6 +134,25 @@ async fn an_api_that_the_network_reaches_asks_for_its_key() {
 }
 
 #[tokio::test]
+async fn who_has_not_said_what_it_wants_keeps_nobody_out() {
+    let node = Node::start(|settings| settings.limits.handshakes = 1).await;
+    let mut waiting = Vec::new();
+    for begun in ["", "G", "GET /sse?channel=a HTTP/1.1\r\nHost: a\r\n"] {
+        let mut socket = TcpStream::connect(node.addresses.public[0]).await.unwrap();
+        socket.write_all(begun.as_bytes()).await.unwrap();
+        waiting.push(socket);
+    }
+    for _ in 0..3 {
+        node.events("chat:1").await;
+    }
+    let mut last = waiting.pop().unwrap();
+    last.write_all(b"\r\n").await.unwrap();
+    read_until(&mut last, "retry: 2000\n\n").await;
+    drop((waiting, last));
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn refused_and_abandoned_requests_leave_no_seat_behind() {
     let node = Node::start(|_| {}).await;
     let many: String = (0..129).map(|n| format!("&channel=c:{n}")).collect();

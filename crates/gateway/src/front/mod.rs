@@ -9,9 +9,10 @@ mod open;
 mod origin;
 mod page;
 mod response;
+mod turns;
 mod upgrade;
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ use open::Opened;
 pub(crate) use open::OpenedDoor;
 pub(crate) use origin::{Origins, is_loopback};
 pub(crate) use response::{Response, refusal_response};
+use turns::Turn;
+pub(crate) use turns::Turns;
 
 /// From accepting to the end of the request's head. Counts the whole, not each byte. The session's own 5 s
 /// begin at the same moment, so the two together are no longer.
@@ -34,14 +37,14 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// Handles an accepted socket until its door is open; the door then runs in a task of its own, whose
 /// memory does not carry what the handshake needed.
-pub(crate) async fn welcome(node: Arc<Node>, mut socket: Socket, arrival: Arrival) {
-    let reading = tokio::time::timeout(HANDSHAKE_TIMEOUT, read_head(&mut socket));
+pub(crate) async fn welcome(node: Arc<Node>, socket: Socket, turns: Arc<Turns>, arrival: Arrival) {
+    let reading = tokio::time::timeout(HANDSHAKE_TIMEOUT, read_head(&socket, &turns));
     // A node that stops waits for no head that is still to come.
     let Some(read) = node.accepting.run_until_cancelled(reading).await else {
         let response = Response::text(503, "the node stops; come back, to any node").with("Retry-After", "1");
         return answer(socket, &response).await;
     };
-    let head = match read {
+    let read = match read {
         Ok(Ok(Some(read))) => read,
         Ok(Ok(None)) => return,
         Ok(Err(refusal)) => return answer(socket, &refusal).await,
@@ -50,26 +53,45 @@ pub(crate) async fn welcome(node: Arc<Node>, mut socket: Socket, arrival: Arriva
             return answer(socket, &Response::text(408, "the request's head did not come within 5 s")).await;
         }
     };
-    let (head, leftover) = head;
-    match open::open(&node, &head) {
-        Ok(Opened::Door(opened)) => node.serve(socket, *opened, &leftover, arrival),
-        Ok(Opened::Answer(response)) => answer(socket, &response).await,
+    let Read { head, leftover, turn } = read;
+    let response = match open::open(&node, &head) {
+        Ok(Opened::Door(opened)) => {
+            node.serve(socket, *opened, &leftover, arrival);
+            return turn.end().await;
+        }
+        Ok(Opened::Answer(response)) => response,
         Err(response) => {
             tracing::debug!(status = response.status(), path = head.path(), "request refused");
             response.reason().into_iter().for_each(|reason| node.refused(reason));
             // RFC 9110 section 9.3.2: an answer to HEAD has no content, whatever it says.
-            let response = if head.method() == "HEAD" { response.without_body() } else { response };
-            answer(socket, &response).await;
+            if head.method() == "HEAD" { response.without_body() } else { response }
         }
-    }
+    };
+    turn.end().await;
+    answer(socket, &response).await;
 }
 
-/// Reads until the head is whole. None if the peer left before it said anything.
-async fn read_head(socket: &mut Socket) -> Result<Option<(Head, Vec<u8>)>, Response> {
-    let mut bytes = Vec::with_capacity(1024);
+/// A request, read to the end of its head.
+struct Read<'a> {
+    head: Head,
+    /// What came behind it.
+    leftover: Vec<u8>,
+    /// In which it is answered.
+    turn: Turn<'a>,
+}
+
+/// Reads until the head is whole, and has a turn then. None if the peer left before it said anything.
+async fn read_head<'a>(socket: &Socket, turns: &'a Turns) -> Result<Option<Read<'a>>, Response> {
+    let mut bytes = Vec::new();
     loop {
+        if socket.readable().await.is_err() {
+            return Ok(None);
+        }
+        let turn = turns.take().await;
         let known = bytes.len();
-        match socket.read_buf(&mut bytes).await {
+        bytes.reserve(1024);
+        match socket.try_read_buf(&mut bytes) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => continue,
             Ok(0) | Err(_) if bytes.is_empty() => return Ok(None),
             Ok(0) => return Err(Response::text(400, "the request ended in the middle of its head")),
             Err(_) => return Ok(None),
@@ -81,7 +103,10 @@ async fn read_head(socket: &mut Socket) -> Result<Option<(Head, Vec<u8>)>, Respo
             continue;
         }
         match Head::parse(&bytes)? {
-            Some((head, length)) if length <= MAX_HEAD => return Ok(Some((head, bytes.split_off(length)))),
+            Some((head, length)) if length <= MAX_HEAD => {
+                let leftover = bytes.split_off(length);
+                return Ok(Some(Read { head, leftover, turn }));
+            }
             None if bytes.len() <= MAX_HEAD => {}
             _ => {
                 return Err(Response::text(

@@ -21,6 +21,9 @@ const LONGEST_PACE: Duration = Duration::from_millis(10);
 /// Most connections of the admin port.
 const ADMIN_CONNECTIONS: usize = 512;
 
+/// More handshakes in one turn are no bound.
+const MOST_HANDSHAKES: usize = 65_536;
+
 /// The shortest key of the API, in bytes.
 const MIN_KEY_BYTES: usize = 16;
 
@@ -41,6 +44,7 @@ pub(crate) struct Checked {
     pub(crate) drain: Duration,
     pub(crate) workers: usize,
     pub(crate) connections: usize,
+    pub(crate) handshakes: usize,
     /// Of the admin port.
     pub(crate) admin_connections: usize,
     pub(crate) redis: Option<RedisSettings>,
@@ -99,6 +103,7 @@ impl Settings {
             drain: self.server.drain.get(),
             workers,
             connections: self.limits.connections(files),
+            handshakes: self.limits.handshakes,
             admin_connections: (kept_files(files) - OWN_FILES).min(ADMIN_CONNECTIONS),
             redis: self.redis()?,
             access: self.access(loopback)?,
@@ -211,6 +216,12 @@ impl LimitsSettings {
             if given < least {
                 return error(format!("limits.{name} must be at least {least}, not {given}"));
             }
+        }
+        if self.handshakes == 0 || self.handshakes > MOST_HANDSHAKES {
+            return error(format!(
+                "limits.handshakes must be between 1 and {MOST_HANDSHAKES}, not {}",
+                self.handshakes
+            ));
         }
         Ok(Limits {
             event_bytes: self.event.get(),

@@ -136,6 +136,10 @@ pub struct LimitsSettings {
     /// limit of the process allows, less a quarter (64 to 576) for Redis and the admin port.
     #[serde(deserialize_with = "count")]
     pub connections: usize,
+    /// Most handshakes that are worked on before all else that is ready has its turn, when many come at once; the
+    /// others wait. Fewer: events are held up less by a crowd that connects, which takes longer to be in.
+    #[serde(deserialize_with = "count")]
+    pub handshakes: usize,
     /// What channels of namespaces that are not declared get: the settings of `default`
     /// (`"default"`), or `unknown_channel` (`"refuse"`).
     pub undeclared: Undeclared,
@@ -191,6 +195,7 @@ impl Default for LimitsSettings {
             outbox: Size::bytes(1 << 20),
             outbox_entries: 1024,
             connections: 0,
+            handshakes: 32,
             undeclared: Undeclared::Default,
         }
     }

@@ -279,6 +279,7 @@ fn odd_values_are_refused_with_key_and_value() {
         ("[limits]\nevent = \"65MiB\"", "limits.event must be between 1B and 64MiB, not 65MiB"),
         ("[limits]\nchannels = 0", "limits.channels must be at least 1, not 0"),
         ("[limits]\noutbox_entries = 1", "limits.outbox_entries must be at least 2, not 1"),
+        ("[limits]\nhandshakes = 0", "limits.handshakes must be between 1 and 65536, not 0"),
         ("[server]\nworkers = 1025", "server.workers must be at most 1024, not 1025"),
         ("[server]\nlisten = \"127.0.0.1:99999\"", "server.listen: \"127.0.0.1:99999\""),
         ("[server]\nlisten = \"127.0.0.1\"", "server.listen: \"127.0.0.1\""),
