@@ -5,6 +5,9 @@
 
 mod words;
 
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use tidegate_core::{ChannelName, Close, Event, PayloadKind, Position};
 use tidegate_protocol::{codes, encode_base64, json, msgpack};
@@ -49,21 +52,38 @@ pub(crate) struct Slice {
     pub(crate) listed: Option<Position>,
 }
 
-/// Events of one channel, encoded when a format is first asked for.
+/// Events of one channel, encoded when a format is first asked for: once, whoever asks.
 pub(crate) struct Encoded<'a> {
-    channel: &'a ChannelName,
-    events: &'a [Event],
-    slices: [Option<Vec<Slice>>; FORMATS],
+    channel: Cow<'a, ChannelName>,
+    events: Cow<'a, [Event]>,
+    slices: [OnceLock<Vec<Slice>>; FORMATS],
 }
 
 impl<'a> Encoded<'a> {
     pub(crate) fn new(channel: &'a ChannelName, events: &'a [Event]) -> Self {
-        Self { channel, events, slices: [const { None }; FORMATS] }
+        let (channel, events) = (Cow::Borrowed(channel), Cow::Borrowed(events));
+        Self { channel, events, slices: [const { OnceLock::new() }; FORMATS] }
+    }
+
+    /// The same without the first events.
+    pub(crate) fn without(&self, first: usize) -> Encoded<'_> {
+        Encoded::new(&self.channel, self.events.get(first..).unwrap_or_default())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// For other tasks to share.
+    pub(crate) fn into_owned(self) -> Encoded<'static> {
+        let (channel, events) = (self.channel.into_owned(), self.events.into_owned());
+        Encoded { channel: Cow::Owned(channel), events: Cow::Owned(events), slices: self.slices }
     }
 
     /// The events in `format`.
-    pub(crate) fn get(&mut self, format: Format) -> &[Slice] {
-        self.slices[format as usize].get_or_insert_with(|| encode(format, self.channel, self.events))
+    pub(crate) fn get(&self, format: Format) -> &[Slice] {
+        self.slices[format as usize].get_or_init(|| encode(format, &self.channel, &self.events))
     }
 }
 

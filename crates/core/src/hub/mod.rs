@@ -11,6 +11,7 @@ mod shard;
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
@@ -54,12 +55,42 @@ pub struct Batch {
     channel: ChannelKey,
     number: u64,
     next_slot: u32,
+    end_slot: u32,
+    seats: u32,
 }
 
 impl Batch {
     /// The channel it is for.
     pub fn channel(&self) -> ChannelKey {
         self.channel
+    }
+
+    /// How many sat in the channel when it was opened.
+    pub fn seats(&self) -> u32 {
+        self.seats
+    }
+
+    /// Its number: greater than that of any batch opened before it for this channel.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The slot behind its last.
+    pub fn end(&self) -> u32 {
+        self.end_slot
+    }
+
+    /// The part of it in these slots, of which the last may be beyond its end: who sits there came later.
+    pub fn part(&self, slots: Range<u32>) -> Self {
+        Self { next_slot: slots.start, end_slot: slots.end.min(self.end_slot), ..*self }
+    }
+
+    /// Cuts off a segment: the next `slots`, taken or free, for [`Hub::deliver`] on any thread. None when all are
+    /// cut off or delivered.
+    pub fn cut(&mut self, slots: u32) -> Option<Self> {
+        let first = self.next_slot;
+        self.next_slot = first.saturating_add(slots).min(self.end_slot);
+        (self.next_slot > first).then_some(Self { next_slot: first, end_slot: self.next_slot, ..*self })
     }
 }
 
@@ -163,18 +194,24 @@ impl<S: Clone> Hub<S> {
         let shard = self.shard_of(hash);
         let mut held = self.shards[usize::from(shard)].lock();
         let index = held.find(hash, name)?;
-        let number = held.open_batch(index)?;
-        Some(Batch { channel: ChannelKey { shard, index }, number, next_slot: 0 })
+        let (number, end_slot, seats) = held.open_batch(index)?;
+        Some(Batch { channel: ChannelKey { shard, index }, number, next_slot: 0, end_slot, seats })
     }
 
     /// Calls `each` for up to `most` subscribers of the batch, and goes on from there in the next
     /// call. True while some are left: the caller can let others run in between.
     pub fn deliver(&self, batch: &mut Batch, most: usize, mut each: impl FnMut(Seat, &S)) -> bool {
+        self.deliver_since(batch, most, |seat, _, subscriber| each(seat, subscriber))
+    }
+
+    /// Like [`Hub::deliver`]; tells also the number of the last batch before the seat was attached.
+    pub fn deliver_since(&self, batch: &mut Batch, most: usize, mut each: impl FnMut(Seat, u64, &S)) -> bool {
         let shard = self.lock(batch.channel);
         let channel = batch.channel;
-        let each = |slot, subscriber: &S| each(Seat { channel, slot }, subscriber);
-        let next = shard.deliver(channel.index, batch.number, batch.next_slot, most, each);
-        batch.next_slot = next.unwrap_or(u32::MAX);
+        let each = |slot, since, subscriber: &S| each(Seat { channel, slot }, since, subscriber);
+        let slots = batch.next_slot..batch.end_slot;
+        let next = shard.deliver(channel.index, batch.number, slots, most, each);
+        batch.next_slot = next.unwrap_or(batch.end_slot);
         next.is_some()
     }
 

@@ -3,6 +3,8 @@
 //! The name table stores an index only; channels and seats live in slabs, so that leaving is O(1)
 //! and a subscription costs one slot (a handle and a number).
 
+use std::ops::Range;
+
 use hashbrown::HashTable;
 use slab::Slab;
 
@@ -116,12 +118,15 @@ impl<S: Clone> Shard<S> {
         true
     }
 
-    pub(super) fn open_batch(&mut self, index: u32) -> Option<u64> {
-        if self.channels[index as usize].seats.is_empty() {
-            return None;
-        }
+    /// The batch's number; the slot behind its last, beyond which only they sit who come later; seats taken.
+    pub(super) fn open_batch(&mut self, index: u32) -> Option<(u64, u32, u32)> {
+        let (end, seats) = match &self.channels[index as usize].seats {
+            Seats::Nobody => return None,
+            Seats::One(_) => (1, 1),
+            Seats::Many(slots) => (slots.capacity() as u32, slots.len() as u32),
+        };
         self.batches += 1;
-        Some(self.batches)
+        Some((self.batches, end, seats))
     }
 
     /// Returns the slot to go on with, none at the end.
@@ -129,28 +134,28 @@ impl<S: Clone> Shard<S> {
         &self,
         index: u32,
         batch: u64,
-        from: u32,
+        wanted: Range<u32>,
         most: usize,
-        mut each: impl FnMut(u32, &S),
+        mut each: impl FnMut(u32, u64, &S),
     ) -> Option<u32> {
         let channel = self.channels.get(index as usize)?;
         let mut visit = |number: u32, slot: &Slot<S>| {
             if slot.since < batch {
-                each(number, &slot.subscriber);
+                each(number, slot.since, &slot.subscriber);
             }
         };
         match &channel.seats {
             Seats::Nobody => None,
             Seats::One(slot) => {
-                if from == 0 {
+                if wanted.contains(&0) {
                     visit(0, slot);
                 }
                 None
             }
             Seats::Many(slots) => {
-                let end = slots.capacity() as u32;
+                let end = wanted.end.min(slots.capacity() as u32);
                 let mut visited = 0;
-                let mut at = from;
+                let mut at = wanted.start;
                 // By number, not by iterator: a resumed walk must not start over.
                 while at < end {
                     if visited == most {

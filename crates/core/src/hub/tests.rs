@@ -151,3 +151,48 @@ fn a_muted_seat_is_neither_attached_nor_told_anything_any_more() {
     hub.attach(next, || ());
     assert_eq!(heard(&hub, hub.open_batch(&chat)), [2]);
 }
+
+#[test]
+fn segments_of_a_batch_reach_everybody_once_whoever_takes_them_in_whatever_order() {
+    let hub = Hub::new(1);
+    let chat = name("chat:1");
+    let seats: Vec<Seat> = (0..100).map(|who| hub.join(&chat, who).seat).collect();
+    seats.iter().for_each(|&seat| hub.attach(seat, || ()));
+    let mut batch = hub.open_batch(&chat).unwrap();
+    assert_eq!(batch.seats(), 100);
+    let mut segments = Vec::new();
+    while let Some(segment) = batch.cut(30) {
+        segments.push(segment);
+        // Who comes and goes meanwhile is no part of it, wherever the seat is.
+        hub.leave(seats[segments.len()]);
+        for _ in 0..100 {
+            let late = hub.join(&chat, 1000).seat;
+            hub.attach(late, || ());
+        }
+    }
+    let left = segments.len() as u32;
+    let mut heard = Vec::new();
+    for mut segment in segments.into_iter().rev() {
+        while hub.deliver(&mut segment, 7, |_, &who| heard.push(who)) {}
+    }
+    heard.sort_unstable();
+    assert!(heard.iter().copied().eq([0].into_iter().chain(left + 1..100)), "{heard:?}");
+    assert!(!hub.deliver(&mut batch, 7, |_, _| panic!("all of it was cut off")));
+}
+
+#[test]
+fn what_was_delivered_is_not_cut_off_again() {
+    let hub = Hub::new(1);
+    let chat = name("chat:1");
+    for who in 0..5 {
+        let seat = hub.join(&chat, who).seat;
+        hub.attach(seat, || ());
+    }
+    let mut batch = hub.open_batch(&chat).unwrap();
+    let mut heard = Vec::new();
+    assert!(hub.deliver(&mut batch, 2, |_, &who| heard.push(who)));
+    let mut rest = batch.cut(u32::MAX).unwrap();
+    assert!(!hub.deliver(&mut batch, 9, |_, &who| heard.push(who)));
+    assert!(!hub.deliver(&mut rest, 9, |_, &who| heard.push(who)));
+    assert_eq!(heard, [0, 1, 2, 3, 4]);
+}

@@ -23,7 +23,7 @@ use {
 #[cfg(feature = "uring")]
 const WORTH_A_CALL: usize = 4;
 
-/// One lane's way to flush.
+/// The way to flush of one lane, or of one of its helpers.
 #[derive(Default)]
 pub(crate) struct Flight {
     #[cfg(feature = "uring")]
@@ -34,15 +34,15 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
-    /// One for each lane.
+    /// So many.
     #[cfg(not(feature = "uring"))]
-    pub(crate) fn of_lanes(count: usize) -> Vec<Self> {
+    pub(crate) fn many(count: usize) -> Vec<Self> {
         (0..count).map(|_| Self::default()).collect()
     }
 
-    /// One for each lane; without rings if the kernel refuses one.
+    /// So many; without rings if the kernel refuses one.
     #[cfg(feature = "uring")]
-    pub(crate) fn of_lanes(count: usize) -> Vec<Self> {
+    pub(crate) fn many(count: usize) -> Vec<Self> {
         let rings: io::Result<Vec<Ring>> = (0..count).map(|_| Ring::new()).collect();
         match rings {
             Ok(rings) => {

@@ -1,9 +1,10 @@
 //! From a lane into sockets: events and words to whoever sits in a channel, staged first, flushed together.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use hashbrown::HashMap;
-use tidegate_core::hub::{ChannelKey, Seat};
+use tidegate_core::hub::{Batch, Seat};
 use tidegate_core::place::{Each, GapReason, Word};
 use tidegate_core::session::Answer;
 use tidegate_core::{ChannelName, Event, Position};
@@ -11,6 +12,8 @@ use tidegate_metrics::{Door, Metrics};
 
 use super::Subscribers;
 use super::order::Newcomer;
+use super::rounds::{Arrived, Rounds};
+use super::segments::{Crew, Fanout, Load, SEGMENT};
 use crate::connection::{Flight, Peer, Staged};
 use crate::wire::{Encoded, Format, Words};
 
@@ -37,6 +40,10 @@ impl LaneMetrics {
 pub(super) struct Delivery {
     pub(super) hub: Arc<Subscribers>,
     pub(super) metrics: LaneMetrics,
+    /// Those who help with hot channels; nobody where one worker does everything.
+    crew: Option<Arc<Crew>>,
+    /// Hot channels without history.
+    pub(super) rounds: Rounds,
     /// Connections with staged bytes that nobody has flushed yet; at most [`STAGED`].
     dirty: Vec<Arc<Peer>>,
     flight: Flight,
@@ -44,7 +51,7 @@ pub(super) struct Delivery {
 
 /// Deliveries by format, added to the metrics once a group.
 #[derive(Default)]
-struct Tally([(u64, u64); 5]);
+pub(super) struct Tally([(u64, u64); 5]);
 
 /// What a subscriber is told before it is attached, or on its way there.
 pub(super) struct Welcome<'a> {
@@ -77,8 +84,14 @@ impl Reply {
 }
 
 impl Delivery {
-    pub(super) fn new(hub: Arc<Subscribers>, metrics: LaneMetrics, flight: Flight) -> Self {
-        Self { hub, metrics, dirty: Vec::with_capacity(STAGED), flight }
+    pub(super) fn new(
+        hub: Arc<Subscribers>,
+        metrics: LaneMetrics,
+        flight: Flight,
+        crew: Option<Arc<Crew>>,
+    ) -> Self {
+        let step = crew.as_ref().map_or(SEGMENT, |crew| crew.stretch());
+        Self { hub, metrics, crew, rounds: Rounds::new(step), dirty: Vec::with_capacity(STAGED), flight }
     }
 
     /// Delivers events to everybody who is attached.
@@ -86,10 +99,43 @@ impl Delivery {
         if events.is_empty() {
             return;
         }
-        let mut encoded = Encoded::new(channel, events);
+        let Some(batch) = self.hub.open_batch(channel) else { return };
+        self.deliver_batch(batch, Load::new(Encoded::new(channel, events), Vec::new())).await;
+    }
+
+    /// Delivers events to everybody who is attached: at once, or round and round where that takes long.
+    /// True if they are on their way round.
+    pub(super) async fn carry(&mut self, channel: &ChannelName, events: &[Event], taken: Instant) -> bool {
+        let Some(batch) = self.hub.open_batch(channel) else { return false };
+        let round = Fanout::pays(&batch) || self.rounds.has(channel, batch.channel());
+        match round {
+            true => self.rounds.join(channel, events, batch, taken),
+            false => self.deliver_batch(batch, Load::new(Encoded::new(channel, events), Vec::new())).await,
+        }
+        round
+    }
+
+    /// One step of what is on its way round; says what has been everywhere now.
+    pub(super) async fn step(&mut self) -> Vec<Arrived> {
+        let mut rounds = std::mem::replace(&mut self.rounds, Rounds::new(0));
+        if let Some((part, load)) = rounds.next() {
+            self.deliver_batch(part, load).await;
+        }
+        self.rounds = rounds;
+        self.flush();
+        self.rounds.done()
+    }
+
+    async fn deliver_batch(&mut self, mut batch: Batch, load: Load<'_>) {
+        if let Some(crew) = self.crew.as_ref().filter(|_| Fanout::pays(&batch)) {
+            let (hub, metrics) = (Arc::clone(&self.hub), self.metrics.clone());
+            self.flight.flush(&mut self.dirty); // what other channels staged does not wait for so many
+            let fanout = Fanout::new(hub, metrics, load.into_owned(), batch);
+            return crew.fan_out(fanout, &mut self.flight).await;
+        }
         let mut tally = Tally::default();
-        self.each(channel, |connection, _, key, dirty| {
-            stage(connection, key, &mut encoded, &mut tally, dirty);
+        walk(&self.hub, &mut batch, &mut self.dirty, &mut self.flight, |connection, seat, since, dirty| {
+            load.stage(connection, seat, since, &mut tally, dirty);
         })
         .await;
         tally.report(&self.metrics);
@@ -109,15 +155,14 @@ impl Delivery {
         let for_others = beyond(above.others);
         // After a failover these may be all who came back, if only for a moment.
         let own: HashMap<Seat, u64> = above.but.iter().copied().collect();
-        let mut others = Encoded::new(channel, &for_others);
+        let others = Encoded::new(channel, &for_others);
         let mut tally = Tally::default();
-        self.each(channel, |connection, seat, key, dirty| match own.get(&seat) {
+        self.each(channel, |connection, seat, dirty| match own.get(&seat) {
             Some(offset) => {
                 let own = beyond(*offset);
-                let mut encoded = Encoded::new(channel, &own);
-                stage(connection, key, &mut encoded, &mut tally, dirty);
+                stage(connection, seat, &Encoded::new(channel, &own), &mut tally, dirty);
             }
-            None => stage(connection, key, &mut others, &mut tally, dirty),
+            None => stage(connection, seat, &others, &mut tally, dirty),
         })
         .await;
         tally.report(&self.metrics);
@@ -127,10 +172,10 @@ impl Delivery {
     pub(super) async fn tell(&mut self, channel: &ChannelName, words: &Each<Seat, Option<Word>>) {
         let mut others = Words::new(channel);
         let but: HashMap<Seat, Option<Word>> = words.but.iter().copied().collect();
-        self.each(channel, |connection, seat, key, dirty| {
+        self.each(channel, |connection, seat, dirty| {
             let Some(word) = but.get(&seat).unwrap_or(&words.others) else { return };
             if let Some(word) = others.get(connection.format(), *word)
-                && connection.stage(word, key) == Staged::First
+                && connection.stage(word, seat.channel()) == Staged::First
             {
                 dirty.push(Arc::clone(connection));
             }
@@ -142,23 +187,12 @@ impl Delivery {
     async fn each(
         &mut self,
         channel: &ChannelName,
-        mut each: impl FnMut(&Arc<Peer>, Seat, ChannelKey, &mut Vec<Arc<Peer>>),
+        mut each: impl FnMut(&Arc<Peer>, Seat, &mut Vec<Arc<Peer>>),
     ) {
         let Some(mut batch) = self.hub.open_batch(channel) else { return };
-        loop {
-            let room = STAGED.saturating_sub(self.dirty.len()).max(1);
-            let dirty = &mut self.dirty;
-            let key = batch.channel();
-            let visit = |seat, connection: &Arc<Peer>| each(connection, seat, key, dirty);
-            let more = self.hub.deliver(&mut batch, room, visit);
-            if more || self.dirty.len() >= STAGED {
-                self.flush();
-                tokio::task::yield_now().await;
-            }
-            if !more {
-                break;
-            }
-        }
+        let each =
+            |connection: &Arc<Peer>, seat, _: u64, dirty: &mut Vec<Arc<Peer>>| each(connection, seat, dirty);
+        walk(&self.hub, &mut batch, &mut self.dirty, &mut self.flight, each).await;
     }
 
     /// Tells a newcomer what it missed, and attaches it in the same step if that ends at the place.
@@ -187,7 +221,7 @@ impl Delivery {
             }
             // A framed reply carries its events.
             if welcome.reply.is_none() || id.is_none() {
-                let mut encoded = Encoded::new(channel, welcome.events);
+                let encoded = Encoded::new(channel, welcome.events);
                 let mut tally = Tally::default();
                 let slices = encoded.get(format);
                 connection.stage_page(slices, key);
@@ -212,16 +246,40 @@ impl Delivery {
     }
 }
 
-fn stage(
+/// Calls `each` for everybody of the batch. Flushes and lets others run in between; the last that were staged are
+/// left to the caller.
+pub(super) async fn walk(
+    hub: &Subscribers,
+    batch: &mut Batch,
+    dirty: &mut Vec<Arc<Peer>>,
+    flight: &mut Flight,
+    mut each: impl FnMut(&Arc<Peer>, Seat, u64, &mut Vec<Arc<Peer>>),
+) {
+    loop {
+        let room = STAGED.saturating_sub(dirty.len()).max(1);
+        let visit = |seat, since, connection: &Arc<Peer>| each(connection, seat, since, dirty);
+        let more = hub.deliver_since(batch, room, visit);
+        if more || dirty.len() >= STAGED {
+            flight.flush(dirty);
+            tokio::task::yield_now().await;
+        }
+        if !more {
+            break;
+        }
+    }
+}
+
+/// Stages events for one subscriber.
+pub(super) fn stage(
     connection: &Arc<Peer>,
-    key: ChannelKey,
-    encoded: &mut Encoded<'_>,
+    seat: Seat,
+    encoded: &Encoded<'_>,
     tally: &mut Tally,
     dirty: &mut Vec<Arc<Peer>>,
 ) {
     let format = connection.format();
     for slice in encoded.get(format) {
-        match connection.stage(slice, key) {
+        match connection.stage(slice, seat.channel()) {
             Staged::First => dirty.push(Arc::clone(connection)),
             Staged::Behind => {}
             Staged::Refused => break,
@@ -237,7 +295,7 @@ impl Tally {
         row.1 += bytes as u64;
     }
 
-    fn report(&self, metrics: &LaneMetrics) {
+    pub(super) fn report(&self, metrics: &LaneMetrics) {
         for ((events, bytes), door) in self.0.iter().zip(&metrics.doors) {
             if *events > 0 {
                 door.deliveries.inc_by(*events);

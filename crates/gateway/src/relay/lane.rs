@@ -59,7 +59,10 @@ impl Lane {
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = queue.take(BATCH, &mut news) => self.hear(&mut news).await,
+                () = queue.take(BATCH, &mut news), if self.delivery.rounds.have_room() => {
+                    self.hear(&mut news).await;
+                }
+                () = std::future::ready(()), if !self.delivery.rounds.is_empty() => self.go_round().await,
                 () = orders.take(&mut arrived), if ordered.is_empty() => ordered.extend(arrived.drain(..)),
                 () = std::future::ready(()), if !ordered.is_empty() => {
                     for order in ordered.drain(..ordered.len().min(ORDERS)) {
@@ -80,11 +83,12 @@ impl Lane {
     /// Passes on what the broker says.
     async fn hear(&mut self, news: &mut Vec<News>) {
         let taken = Instant::now();
-        let (groups, rest) = self.group(news.drain(..));
-        for (channel, events) in &groups {
-            match self.repairs && self.keeper.has(channel) {
-                true => self.follow(channel, events).await,
-                false => self.delivery.deliver(channel, events).await,
+        let (mut groups, rest) = self.group(news.drain(..));
+        for (channel, events) in &mut groups {
+            if self.repairs && self.keeper.has(channel) {
+                self.follow(channel, events).await;
+            } else if self.delivery.carry(channel, events, taken).await {
+                events.clear(); // they are observed when they have arrived
             }
         }
         self.delivery.flush();
@@ -108,7 +112,14 @@ impl Lane {
                 News::Event(..) => {}
             }
         }
-        self.observe(&groups, taken);
+        self.observe(groups.iter().flat_map(|(_, events)| events), taken);
+    }
+
+    /// One step of what goes round hot channels.
+    async fn go_round(&mut self) {
+        for arrived in self.delivery.step().await {
+            self.observe(arrived.events.iter(), arrived.taken);
+        }
     }
 
     /// Events by channel, in the order of their first; the order inside a channel is kept. What is no
@@ -369,12 +380,12 @@ impl Lane {
         connection.answer(ticket, Answer::Joined(Err(refusal)));
     }
 
-    fn observe(&self, groups: &Groups, taken: Instant) {
+    fn observe<'a>(&self, events: impl Iterator<Item = &'a Event>, taken: Instant) {
         let metrics = &self.delivery.metrics.metrics;
         let lag = taken.elapsed().as_secs_f64();
         metrics.relay_lag.set(lag);
         let now_us = self.clock.unix_us();
-        for event in groups.iter().flat_map(|(_, events)| events) {
+        for event in events {
             metrics.delivery.received.observe(lag);
             if let Some(published_us) = event.published_us {
                 let us = now_us.saturating_sub(published_us); // clocks of two nodes may differ

@@ -16,7 +16,9 @@ mod publisher;
 mod reader;
 mod refusals;
 mod repairs;
+mod rounds;
 mod routes;
+mod segments;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -49,6 +51,7 @@ use reader::Questions;
 use refusals::{behind, history_refusal, refusal};
 use repairs::Repairs;
 use routes::Routes;
+use segments::Crew;
 
 /// How long a request may wait for the broker. Together with the way to the client this keeps the
 /// promise of an answer within 2 s.
@@ -82,7 +85,7 @@ pub(crate) struct RelayTasks {
 }
 
 impl Relay {
-    /// Starts a lane for each queue, and the tasks that subscribe and publish.
+    /// Starts a lane for each queue, as many as there are workers, and the tasks that help them, subscribe and publish.
     pub(crate) fn start(
         hub: Arc<Subscribers>,
         broker: AnyBroker,
@@ -99,9 +102,11 @@ impl Relay {
         let routes = Arc::new(Routes::new(Arc::clone(&hub), Arc::clone(&orders), linger));
         let questions: Arc<Questions> = Arc::default();
         let lanes = queues.len().max(1);
+        let crew = Crew::of(lanes);
         let resyncing: Vec<_> = queues.iter().map(|_| Arc::default()).collect();
-        let flights = Flight::of_lanes(queues.len());
-        let lanes_of = queues.into_iter().zip(orders.boxes()).zip(&resyncing).zip(flights);
+        let helpers: Vec<_> = crew.iter().flat_map(Crew::helpers).collect();
+        let mut flights = Flight::many(queues.len() + helpers.len()).into_iter();
+        let lanes_of = queues.into_iter().zip(orders.boxes()).zip(&resyncing).zip(flights.by_ref());
         for (((queue, orders), unready), flight) in lanes_of {
             let repairs = Repairs::new(&metrics.metrics);
             let lane = Lane {
@@ -111,12 +116,18 @@ impl Relay {
                 routes: Arc::clone(&routes),
                 broker: Arc::clone(&broker),
                 clock: clock.clone(),
-                delivery: Delivery::new(Arc::clone(&hub), metrics.clone(), flight),
+                delivery: Delivery::new(Arc::clone(&hub), metrics.clone(), flight, crew.clone()),
                 keeper: Keeper::new(TAIL_BYTES / lanes, Arc::clone(unready), repairs),
                 repairs: !naive.no_repair,
             };
             let stop = stop.clone();
             tasks.spawn(async move { stop.run_until_cancelled(lane.run()).await.unwrap_or_default() });
+        }
+        for (helper, flight) in helpers.into_iter().zip(flights) {
+            let stopped = stop.clone();
+            tasks.spawn(async move {
+                stopped.run_until_cancelled(helper.help(flight)).await;
+            });
         }
         let (from, stopped) = (Arc::clone(&broker), stop.clone());
         tasks.spawn(async move {

@@ -150,7 +150,7 @@ async fn all_of_many_connections_hear_everything_in_order() {
         SockRef::from(&server).set_send_buffer_size(4096).unwrap();
         peers.push(Arc::new(Connection::new(server, Format::Plain, Arc::clone(&shared))));
     }
-    let mut flight = Flight::of_lanes(1).remove(0);
+    let mut flight = Flight::many(1).remove(0);
     assert!(flight.flies(), "this kernel lends rings");
     let event = |n: u8| Bytes::from(vec![n; if n % 4 == 3 { 40_000 } else { 50 }]);
     let events: Vec<Bytes> = (0..20).map(event).collect();
