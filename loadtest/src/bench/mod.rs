@@ -68,7 +68,7 @@ struct Bench {
 /// When the stand cannot be set up, or there is no such row.
 pub fn run(settings: Settings) -> Result<Findings> {
     for row in &settings.rows {
-        ensure!(rows::ROWS.contains(row), "rows are 1 to 13; row 6 brings row 7 along");
+        ensure!(rows::ROWS.contains(row), "rows are 1 to 13, not {row}");
     }
     let machine = Machine::look();
     let peers = Peers::look(settings.peers.as_deref());

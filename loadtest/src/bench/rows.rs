@@ -39,7 +39,7 @@ impl Bench {
                 11 => self.two_nodes(round),
                 12 => self.functions(round),
                 13 => self.growth(round),
-                _ => anyhow::bail!("rows are 1 to 13; row 6 brings row 7 along"),
+                _ => anyhow::bail!("rows are 1 to 13, not {row}"),
             }
         }
         Ok(())

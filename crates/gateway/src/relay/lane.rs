@@ -74,7 +74,7 @@ impl Lane {
             self.delivery.flush();
             // A queue that never runs dry must not starve the connections of this thread. One that is empty makes
             // this task wait by itself: a yield would be one more look at all sockets for each single event.
-            if !ordered.is_empty() || !queue.is_empty() {
+            if !ordered.is_empty() || !queue.is_empty() || !self.delivery.rounds.is_empty() {
                 tokio::task::yield_now().await;
             }
         }
