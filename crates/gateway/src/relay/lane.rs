@@ -4,7 +4,7 @@
 //! together leave in one write, and a single event leaves at once. A channel with history has a place
 //! here, and everything that concerns it passes through this task: so nothing overtakes anything.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::broker::AnyBroker;
 use super::delivery::{Delivery, Reply, Welcome};
+use super::groups::Groups;
 use super::keeper::{Keeper, PULSE_MS};
 use super::mailbox::Mailbox;
 use super::order::{Newcomer, Order, Parked};
@@ -45,9 +46,6 @@ pub(super) struct Lane {
     /// Whether places repair what is missing. Always, but in a control of the tests.
     pub(super) repairs: bool,
 }
-
-/// Events of one batch, by channel.
-type Groups = Vec<(ChannelName, Vec<Event>)>;
 
 impl Lane {
     /// Runs until it is dropped.
@@ -83,7 +81,9 @@ impl Lane {
     /// Passes on what the broker says.
     async fn hear(&mut self, news: &mut Vec<News>) {
         let taken = Instant::now();
-        let (mut groups, rest) = self.group(news.drain(..));
+        let Groups { events: mut groups, rest } = Groups::of(news.drain(..));
+        let count: usize = groups.iter().map(|(_, events)| events.len()).sum();
+        self.delivery.metrics.metrics.events_received.inc_by(count as u64);
         for (channel, events) in &mut groups {
             if self.repairs && self.keeper.has(channel) {
                 self.follow(channel, events).await;
@@ -120,42 +120,6 @@ impl Lane {
         for arrived in self.delivery.step().await {
             self.observe(arrived.events.iter(), arrived.taken);
         }
-    }
-
-    /// Events by channel, in the order of their first; the order inside a channel is kept. What is no
-    /// event comes behind: places look for what is missing in any case.
-    fn group(&self, news: impl Iterator<Item = News>) -> (Groups, Vec<News>) {
-        let mut groups: Groups = Vec::new();
-        // From the second channel on: where each of them is in `groups`.
-        let mut index: HashMap<ChannelName, usize> = HashMap::new();
-        let mut rest = Vec::new();
-        for news in news {
-            let News::Event(channel, event) = news else {
-                rest.push(news);
-                continue;
-            };
-            self.delivery.metrics.metrics.events_received.inc();
-            let last = groups.len();
-            if groups.last().is_some_and(|(name, _)| *name == channel) {
-                groups[last - 1].1.push(event); // bursts: no look-up
-                continue;
-            }
-            let at = match groups.first() {
-                None => 0,
-                Some((first, _)) => {
-                    if last == 1 {
-                        index.insert(first.clone(), 0);
-                    }
-                    *index.entry(channel.clone()).or_insert(last)
-                }
-            };
-            if at == last {
-                groups.push((channel, vec![event]));
-            } else {
-                groups[at].1.push(event);
-            }
-        }
-        (groups, rest)
     }
 
     /// Events of a channel with a place.

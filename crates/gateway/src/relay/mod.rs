@@ -6,6 +6,7 @@
 
 mod broker;
 mod delivery;
+mod groups;
 mod history;
 mod keeper;
 mod lane;
