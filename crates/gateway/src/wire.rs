@@ -37,8 +37,8 @@ const FORMATS: usize = 5;
 /// Where a slice ends at the latest, unless one event is longer: a slice that is half written is
 /// kept whole when an outbox overflows.
 const SLICE_BYTES: usize = 64 << 10;
-/// A WebSocket header of usual payloads (RFC 6455, section 5.2).
-const HEADER: usize = 4;
+/// The longest header of a WebSocket frame that a server sends (RFC 6455, section 5.2).
+const HEADER: usize = 10;
 /// What a frame says beside channel and payload, about.
 const FRAME_WORDS: usize = 64;
 
@@ -89,11 +89,18 @@ impl<'a> Encoded<'a> {
 
 fn encode(format: Format, channel: &ChannelName, events: &[Event]) -> Vec<Slice> {
     let mut slices = Vec::with_capacity(1);
-    // Growing byte by byte costs more than all the copying.
+    // Growing step by step costs more than all the copying, and what is too much waits with the slice.
     let around = if format == Format::Plain { HEADER } else { HEADER + FRAME_WORDS + channel.as_str().len() };
-    let expected: usize = events.iter().map(|event| event.payload.bytes().len() + around).sum();
-    let mut out = Vec::with_capacity(expected.min(SLICE_BYTES));
-    let one = if format == Format::Plain { 0 } else { expected / events.len().max(1) };
+    let mut expected = 0;
+    for event in events {
+        expected += event.payload.bytes().len() + around;
+        if expected >= SLICE_BYTES {
+            break;
+        }
+    }
+    let mut out = Vec::with_capacity(expected);
+    let one = events.first().filter(|_| format != Format::Plain);
+    let one = one.map_or(0, |event| event.payload.bytes().len() + around);
     let (mut count, mut body) = (0, Vec::with_capacity(one));
     for event in events {
         write_event(&mut out, &mut body, format, channel, event);
@@ -229,6 +236,21 @@ mod tests {
         let payload = vec![b'x'; 30_000];
         let slices = encoded(Format::Plain, &[&payload, &payload, &payload, b"last"]);
         assert_eq!(slices.iter().map(|s| s.events).collect::<Vec<_>>(), [3, 1]);
+    }
+
+    #[test]
+    fn a_slice_takes_hardly_more_than_it_holds() {
+        let channel: ChannelName = "chat:1".parse().unwrap();
+        for (size, many) in [(100, 1), (65_538, 1), (20_000, 10), (65_535, 3)] {
+            let text = format!("\"{}\"", "x".repeat(size));
+            let events = vec![Event::live(Payload::new(text.into())); many];
+            for format in [Format::Plain, Format::Json, Format::SseOne] {
+                let first = encode(format, &channel, &events).swap_remove(0).bytes;
+                let held = first.len();
+                let taken = first.try_into_mut().expect("nobody else has it").capacity();
+                assert!(taken <= held + many * 80, "{format:?}: {taken} for {held}");
+            }
+        }
     }
 
     #[test]
