@@ -6,6 +6,7 @@
 mod capacity;
 mod cluster;
 mod instructions;
+mod picture;
 mod process;
 mod program;
 mod reports;
@@ -50,7 +51,7 @@ enum Task {
     /// Counts the instructions of the micro benchmarks with callgrind; writes docs/results/instructions.md
     Instructions(instructions::Arguments),
     /// Writes the documents that are made from code and figures: docs/configuration.md, docs/capacity.md,
-    /// docs/benchmarks.md
+    /// docs/benchmarks.md, docs/img/where-it-goes.svg
     Docs,
 }
 

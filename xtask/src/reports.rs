@@ -7,13 +7,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use crate::{capacity, program, tools, workspace};
+use crate::{capacity, picture, program, tools, workspace};
 
 /// What was measured, and the page that is made from it.
 const FIGURES: &str = "docs/results/benchmarks.json";
 const BENCHMARKS: &str = "docs/benchmarks.md";
 
-/// Measures, and writes docs/results/benchmarks.json and docs/benchmarks.md if all was measured.
+/// Measures, and writes docs/results/benchmarks.json, docs/benchmarks.md and the picture if all was measured.
 ///
 /// # Errors
 /// When a build or the measurement fails.
@@ -27,7 +27,8 @@ pub(crate) fn bench(arguments: &[String]) -> Result<ExitCode> {
         ["--quick", "--rows", "--out", "--json"].iter().any(|word| argument.starts_with(word))
     };
     // What is not the whole shall not replace it.
-    if !arguments.iter().any(part) {
+    let whole = !arguments.iter().any(part);
+    if whole {
         command.args(["--out", BENCHMARKS, "--json", FIGURES]);
     }
     match tools::peers() {
@@ -35,7 +36,20 @@ pub(crate) fn bench(arguments: &[String]) -> Result<ExitCode> {
         Err(error) => println!("the peers are left out: {error:#}"),
     }
     program::run(command.args(arguments))?;
+    if whole {
+        draw()?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Draws the picture of docs/performance.md anew.
+fn draw() -> Result<()> {
+    let read = |path: &'static str| fs::read_to_string(workspace::root().join(path)).context(path);
+    let drawn = picture::draw(&read(picture::MEASURED)?, &read(picture::TABLE)?, &read(picture::INPUT)?)?;
+    let path = workspace::root().join(picture::PICTURE);
+    fs::write(&path, drawn).with_context(|| path.display().to_string())?;
+    println!("wrote {}", path.display());
+    Ok(())
 }
 
 /// The load generator, built, at the root of the repository.
@@ -92,8 +106,8 @@ was published; `told` are events that went by while a client knew that it was aw
 with the fault planted or the defence left out: it must find it.\n\n\
 | what | how it was |\n| --- | --- |\n";
 
-/// Writes docs/capacity.md and docs/benchmarks.md from their figures, and docs/configuration.md from the settings' own
-/// documentation.
+/// Writes docs/capacity.md, docs/benchmarks.md and the picture of docs/performance.md from their figures, and
+/// docs/configuration.md from the settings' own documentation.
 ///
 /// # Errors
 /// When a figure is wrong, the build fails, or a file cannot be written.
@@ -102,6 +116,7 @@ pub(crate) fn docs() -> Result<ExitCode> {
     let path = workspace::root().join(capacity::PAGE);
     fs::write(&path, capacity::page(&figures)?).with_context(|| path.display().to_string())?;
     println!("wrote {}", path.display());
+    draw()?;
     let mut command =
         workspace::cargo(["run", "--release", "--package", "tidegate", "--", "config", "reference"]);
     let text = program::output(&mut command)?;

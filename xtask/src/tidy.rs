@@ -8,6 +8,7 @@ mod documents;
 mod layers;
 mod operations;
 mod paths;
+mod picture;
 mod sources;
 mod suites;
 mod versions;
@@ -46,7 +47,7 @@ pub(crate) fn check() -> Result<()> {
 }
 
 fn problems(tree: &Tree) -> Vec<String> {
-    let checks: [fn(&Tree) -> Vec<String>; 11] = [
+    let checks: [fn(&Tree) -> Vec<String>; 12] = [
         layers::check,
         sources::length,
         sources::module_docs,
@@ -58,6 +59,7 @@ fn problems(tree: &Tree) -> Vec<String> {
         paths::check,
         suites::check,
         capacity::check,
+        picture::check,
     ];
     checks.iter().flat_map(|check| check(tree)).collect()
 }

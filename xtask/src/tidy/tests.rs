@@ -218,3 +218,24 @@ fn a_page_of_sizes_that_is_not_what_its_figures_make_is_found() {
     assert_eq!(check("# Capacity\n").len(), 1);
     assert_eq!(capacity::check(&Tree::of(&[("docs/capacity.toml", "[wire]")])).len(), 1);
 }
+
+#[test]
+fn a_picture_that_is_not_what_its_figures_make_is_found() {
+    let texts = [
+        include_str!("../../../docs/results/benchmarks.json"),
+        include_str!("../../../docs/performance.md"),
+        include_str!("../../../docs/capacity.toml"),
+    ];
+    let drawn = crate::picture::draw(texts[0], texts[1], texts[2]).expect("a picture");
+    let check = |measured, picture| {
+        picture::check(&Tree::of(&[
+            ("docs/results/benchmarks.json", measured),
+            ("docs/performance.md", texts[1]),
+            ("docs/capacity.toml", texts[2]),
+            ("docs/img/where-it-goes.svg", picture),
+        ]))
+    };
+    assert_eq!(check(texts[0], drawn.as_str()), Vec::<String>::new());
+    one(&check(texts[0], "<svg/>"), "cargo xtask docs");
+    one(&check("{}", drawn.as_str()), "no cpu_us of floor in row 1");
+}
