@@ -336,6 +336,28 @@ async fn a_server_that_lost_the_library_gets_it_back() {
     assert_eq!(offsets, (1..=50).collect::<Vec<_>>());
 }
 
+/// What the first call sets up it sets up wholly, or the next call does: functions run with their caller's rights.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_caller_without_rights_spoils_nothing_for_others() {
+    let (loaded, server) = (redis(), redis());
+    let _node = start(&loaded).await;
+    ask(&server, redis::cmd("FUNCTION").arg("LOAD").arg(code(&loaded)));
+    ask(
+        &server,
+        redis::cmd("ACL").arg("SETUSER").arg("poor").arg(&["on", "nopass", "~*", "&*", "+@all", "-info"]),
+    );
+    let publish = ["FCALL", "tg_publish", "1", "tg:{log:a}", "x"];
+    let answer = server
+        .cli(&[&["--user", "poor", "--pass", "any"], &publish[..]].concat())
+        .unwrap_or_else(|why| why.to_string());
+    assert!(answer.contains("can't run this command"), "{answer}");
+    let answer = server.cli(&publish).expect("answered");
+    assert_eq!(answer.lines().nth(1), Some("1"), "{answer}");
+    for key in server.cli(&["KEYS", "*"]).expect("answered").lines() {
+        assert_ne!(server.cli(&["PTTL", key]).expect("answered").trim(), "-1", "{key} ends some day");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_library_with_the_higher_revision_stays() {
     let server = redis();

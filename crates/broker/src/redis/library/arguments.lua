@@ -45,14 +45,17 @@ end
 local in_cluster
 
 local function awake()
-    call, try, kind, number = redis.call, redis.pcall, type, tonumber
+    -- The one line that may fail, for want of rights: nothing has been set then, and the next caller tries.
+    local told = redis.call('INFO', 'cluster')
+    try, kind, number = redis.pcall, type, tonumber
     find, match, sub, format, char = string.find, string.match, string.sub, string.format, string.char
     pack = cmsgpack.pack
-    in_cluster = find(call('INFO', 'cluster'), 'cluster_enabled:1', 1, true) ~= nil
+    in_cluster = find(told, 'cluster_enabled:1', 1, true) ~= nil
     for name, rules in pairs(NAMESPACES) do
         NAMESPACES[name] = prepared(rules)
     end
     DEFAULT = NAMESPACES.default
+    call = redis.call
 end
 
 -- Channels that were looked at: their rules, and when their lives are renewed, in microseconds of Redis' clock.
