@@ -127,7 +127,7 @@ fn load_naive(server: &RedisServer) {
     let code = code(server);
     let naive = code
         .replace("local FOLLOWS_LINEAGE = true", "local FOLLOWS_LINEAGE = false")
-        .replace("CODE_VERSION, SETTINGS_REVISION = 2,", "CODE_VERSION, SETTINGS_REVISION = 999,");
+        .replace("CODE_VERSION, SETTINGS_REVISION = 3,", "CODE_VERSION, SETTINGS_REVISION = 999,");
     assert_eq!(naive.len(), code.len() + 3, "both places were found");
     ask(server, redis::cmd("FUNCTION").arg("LOAD").arg("REPLACE").arg(naive));
 }

@@ -11,7 +11,7 @@ use io_uring::{IoUring, opcode, types};
 use rustix::net::SendFlags;
 
 /// Sends of one call at most; a caller with more makes another call.
-pub const MOST: usize = 256;
+pub const MOST: usize = 512;
 
 /// Some bytes for one socket.
 #[derive(Debug, Clone, Copy)]

@@ -8,7 +8,7 @@ use tidegate_redis::{Library, LibraryVersion, Prefix};
 use crate::history::{HistoryRules, HistorySettings};
 
 /// Grows with every change of the files below, so that newer nodes bring theirs.
-const CODE_VERSION: u64 = 2;
+const CODE_VERSION: u64 = 3;
 
 /// In the order in which they use each other.
 const FILES: [&str; 8] = [

@@ -34,6 +34,13 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
+    /// Connections that are flushed together at most: two or three milliseconds of a worker.
+    #[cfg(feature = "uring")]
+    pub(crate) const FULL: usize = MOST;
+    /// Connections that are flushed together at most: some two milliseconds of a worker.
+    #[cfg(not(feature = "uring"))]
+    pub(crate) const FULL: usize = 256;
+
     /// So many.
     #[cfg(not(feature = "uring"))]
     pub(crate) fn many(count: usize) -> Vec<Self> {
@@ -71,12 +78,10 @@ impl Flight {
             while !staged.is_empty() {
                 let aloft = &mut self.aloft;
                 aloft.extend(staged.drain(..staged.len().min(MOST)).filter_map(Connection::take_off));
-                let parcels: Vec<Parcel<'_>> = aloft
-                    .iter()
-                    .filter_map(|(connection, bytes)| {
-                        connection.stream.socket().map(|socket| Parcel { socket, bytes })
-                    })
-                    .collect();
+                let mut parcels = Vec::with_capacity(aloft.len());
+                parcels.extend(aloft.iter().filter_map(|(connection, bytes)| {
+                    connection.stream.socket().map(|socket| Parcel { socket, bytes })
+                }));
                 let answers = ring.send(&parcels);
                 debug_assert_eq!(answers.len(), aloft.len(), "who has no socket does not take off");
                 for ((connection, _), answer) in aloft.iter().zip(answers) {

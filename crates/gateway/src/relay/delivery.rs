@@ -15,11 +15,11 @@ use super::order::Newcomer;
 use super::rounds::{Arrived, Rounds};
 use super::segments::{Crew, Fanout, Load, SEGMENT};
 use crate::connection::{Flight, Peer, Staged};
-use crate::wire::{Encoded, Format, Words};
+use crate::wire::{Encoded, Format, Slice, Words};
 
 /// Connections staged before they are flushed and others run: replies and reads go on during a
 /// long fan-out.
-const STAGED: usize = 256;
+const STAGED: usize = Flight::FULL;
 
 /// What a lane counts.
 #[derive(Clone)]
@@ -160,9 +160,10 @@ impl Delivery {
         self.each(channel, |connection, seat, dirty| match own.get(&seat) {
             Some(offset) => {
                 let own = beyond(*offset);
-                stage(connection, seat, &Encoded::new(channel, &own), &mut tally, dirty);
+                let own = Encoded::new(channel, &own);
+                stage(connection, seat, own.get(connection.format()), &mut tally, dirty);
             }
-            None => stage(connection, seat, &others, &mut tally, dirty),
+            None => stage(connection, seat, others.get(connection.format()), &mut tally, dirty),
         })
         .await;
         tally.report(&self.metrics);
@@ -273,12 +274,12 @@ pub(super) async fn walk(
 pub(super) fn stage(
     connection: &Arc<Peer>,
     seat: Seat,
-    encoded: &Encoded<'_>,
+    slices: &[Slice],
     tally: &mut Tally,
     dirty: &mut Vec<Arc<Peer>>,
 ) {
     let format = connection.format();
-    for slice in encoded.get(format) {
+    for slice in slices {
         match connection.stage(slice, seat.channel()) {
             Staged::First => dirty.push(Arc::clone(connection)),
             Staged::Behind => {}
