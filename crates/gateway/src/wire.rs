@@ -56,18 +56,23 @@ pub(crate) struct Slice {
 pub(crate) struct Encoded<'a> {
     channel: Cow<'a, ChannelName>,
     events: Cow<'a, [Event]>,
-    slices: [OnceLock<Vec<Slice>>; FORMATS],
+    slices: Slices,
 }
+
+/// What some events became, in each format that somebody asked for.
+#[derive(Default)]
+pub(crate) struct Slices([OnceLock<Vec<Slice>>; FORMATS]);
 
 impl<'a> Encoded<'a> {
     pub(crate) fn new(channel: &'a ChannelName, events: &'a [Event]) -> Self {
         let (channel, events) = (Cow::Borrowed(channel), Cow::Borrowed(events));
-        Self { channel, events, slices: [const { OnceLock::new() }; FORMATS] }
+        Self { channel, events, slices: Slices::default() }
     }
 
-    /// The same without the first events.
-    pub(crate) fn without(&self, first: usize) -> Encoded<'_> {
-        Encoded::new(&self.channel, self.events.get(first..).unwrap_or_default())
+    /// Those from `first` on in `format`; `slices` keeps them for whoever asks for the same.
+    pub(crate) fn get_from<'s>(&self, first: usize, format: Format, slices: &'s Slices) -> &'s [Slice] {
+        let events = self.events.get(first..).unwrap_or_default();
+        slices.0[format as usize].get_or_init(|| encode(format, &self.channel, events))
     }
 
     #[cfg(test)]
@@ -83,7 +88,7 @@ impl<'a> Encoded<'a> {
 
     /// The events in `format`.
     pub(crate) fn get(&self, format: Format) -> &[Slice] {
-        self.slices[format as usize].get_or_init(|| encode(format, &self.channel, &self.events))
+        self.slices.0[format as usize].get_or_init(|| encode(format, &self.channel, &self.events))
     }
 }
 

@@ -56,8 +56,9 @@ impl Lane {
         let mut pulse = tokio::time::interval(Duration::from_millis(PULSE_MS));
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let room = self.delivery.rounds.room();
             tokio::select! {
-                () = queue.take(BATCH, &mut news), if self.delivery.rounds.have_room() => {
+                () = queue.take(room.min(BATCH), &mut news), if room > 0 => {
                     self.hear(&mut news).await;
                 }
                 () = std::future::ready(()), if !self.delivery.rounds.is_empty() => self.go_round().await,

@@ -25,6 +25,8 @@ const LOG_PACE: Duration = Duration::from_secs(60);
 /// Bytes in one round trip, save that one event always goes. More would bring nothing (at 1 ms to Redis it is
 /// 250 MB a second), and redis-rs never gives back the buffer that a batch once filled.
 const BATCH_BYTES: usize = 256 << 10;
+/// The same where a round trip is one to a replica, too: with less, the last of what may wait would be late.
+const REPLICATED_BATCH_BYTES: usize = 4 << 20;
 
 /// Takes events.
 pub(super) struct Publisher {
@@ -45,6 +47,7 @@ struct Queue {
     /// Of all events that wait or are on their way.
     bytes: Arc<AtomicUsize>,
     refusals: Refusals,
+    batch_bytes: usize,
 }
 
 /// Events that the broker refused since the last line about it.
@@ -57,11 +60,11 @@ struct Refusals {
 impl Publisher {
     pub(super) fn new() -> (Self, Outgoing) {
         let bytes = Arc::new(AtomicUsize::new(0));
-        let queue = || {
+        let queue = |batch_bytes| {
             let (to, events) = mpsc::channel(WAITING);
-            (to, Queue { events, bytes: Arc::clone(&bytes), refusals: Refusals::default() })
+            (to, Queue { events, bytes: Arc::clone(&bytes), refusals: Refusals::default(), batch_bytes })
         };
-        let ((to, queue), (to_replicated, replicated)) = (queue(), queue());
+        let ((to, queue), (to_replicated, replicated)) = (queue(BATCH_BYTES), queue(REPLICATED_BATCH_BYTES));
         (Self { queue: to, replicated: to_replicated, bytes }, Outgoing { queue, replicated })
     }
 
@@ -103,7 +106,7 @@ impl Queue {
         while self.events.recv_many(&mut ready, BATCH).await > 0 {
             let mut rest = std::mem::take(&mut ready);
             while !rest.is_empty() {
-                let later = rest.split_off(batch_len(&rest));
+                let later = rest.split_off(batch_len(&rest, self.batch_bytes));
                 let batch = std::mem::replace(&mut rest, later);
                 let weight = batch.iter().map(Publishing::weight).sum();
                 send(broker, batch, &mut self.refusals).await;
@@ -114,11 +117,11 @@ impl Queue {
 }
 
 /// How many of these go in one round trip.
-fn batch_len(events: &[Publishing]) -> usize {
+fn batch_len(events: &[Publishing], most: usize) -> usize {
     let mut bytes = 0;
     let fits = events.iter().take_while(|one| {
         bytes += one.weight();
-        bytes <= BATCH_BYTES
+        bytes <= most
     });
     fits.count().max(1)
 }

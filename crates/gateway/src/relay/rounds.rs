@@ -15,9 +15,12 @@ use tidegate_core::{ChannelName, Event};
 use super::segments::Load;
 use crate::wire::Encoded;
 
-/// Events on their way round, of all channels of a lane; above it the lane takes no more from its queue, which has a
-/// bound of its own.
+/// Events on their way round, of all channels of a lane: above it the lane takes no more from its queue, which has a
+/// bound of its own. So nobody is given more at once than a lane takes at once.
 const RIDING: usize = 512;
+/// Bytes of these events' payloads; only below the lane takes more, which may be as much as its queue holds. An
+/// outbox's usual limit: what is more would not leave in one write anyway.
+const RIDING_BYTES: usize = 1 << 20;
 
 /// The hot channels of a lane that have something under way.
 pub(super) struct Rounds {
@@ -25,6 +28,7 @@ pub(super) struct Rounds {
     /// Slots of a step.
     step: u32,
     riding: usize,
+    riding_bytes: usize,
 }
 
 /// One channel's.
@@ -57,16 +61,19 @@ pub(super) struct Arrived {
 
 impl Rounds {
     pub(super) fn new(step: u32) -> Self {
-        Self { rounds: VecDeque::new(), step, riding: 0 }
+        Self { rounds: VecDeque::new(), step, riding: 0, riding_bytes: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.rounds.is_empty()
     }
 
-    /// Whether more may get on.
-    pub(super) fn have_room(&self) -> bool {
-        self.riding < RIDING
+    /// How many events more may get on.
+    pub(super) fn room(&self) -> usize {
+        match self.riding_bytes < RIDING_BYTES {
+            true => RIDING.saturating_sub(self.riding),
+            false => 0,
+        }
     }
 
     /// Whether a channel has something under way, which must not be overtaken.
@@ -82,7 +89,7 @@ impl Rounds {
     /// Takes a batch along.
     pub(super) fn join(&mut self, channel: &ChannelName, events: &[Event], batch: Batch, taken: Instant) {
         let at = self.find(channel, batch.channel()).unwrap_or_else(|| {
-            let steps = batch.end().div_ceil(self.step).max(1);
+            let steps = steps(&batch, self.step);
             let newest = batch.part(0..u32::MAX);
             let (riders, none) = (VecDeque::new(), Vec::new());
             self.rounds.push_back(Round {
@@ -101,6 +108,7 @@ impl Rounds {
         round.events.extend_from_slice(events);
         round.newest = batch;
         self.riding += events.len();
+        self.riding_bytes += weight(events);
     }
 
     /// The next step: whom to visit, with what. Channels have it in turn.
@@ -113,23 +121,29 @@ impl Rounds {
         // Who came since the round began may sit beyond its end.
         let part = round.newest.part(first..if last { u32::MAX } else { first + self.step });
         let mut events = 0;
-        let from = round.riders.iter().map(|rider| {
+        let batches = round.riders.iter().map(|rider| {
             events += rider.events;
             (rider.number, events - rider.events)
         });
-        let from = from.collect();
-        Some((part, Load::new(Encoded::new(&round.channel, &round.events), from)))
+        Some((part, Load::new(Encoded::new(&round.channel, &round.events), batches)))
     }
 
     /// The step that [`Rounds::next`] gave is done; says what has been everywhere now.
     pub(super) fn done(&mut self) -> Vec<Arrived> {
         let mut arrived = Vec::new();
         let Some(round) = self.rounds.back_mut() else { return arrived };
-        round.at = (round.at + 1) % round.steps;
+        round.at += 1;
+        if round.at == round.steps {
+            round.at = 0;
+            // Who came sits beyond its end. What gets on from now on goes so far, and what is under way has been
+            // there, with the last step. It never becomes shorter: what is under way would come to some twice.
+            round.steps = round.steps.max(steps(&round.newest, self.step));
+        }
         round.riders.iter_mut().for_each(|rider| rider.left -= 1);
         while let Some(rider) = round.riders.pop_front_if(|rider| rider.left == 0) {
             let events: Vec<Event> = round.events.drain(..rider.events).collect();
             self.riding -= events.len();
+            self.riding_bytes -= weight(&events);
             arrived.push(Arrived { events, taken: rider.taken });
         }
         if round.riders.is_empty() {
@@ -137,6 +151,15 @@ impl Rounds {
         }
         arrived
     }
+}
+
+/// Steps to all seats there are.
+fn steps(batch: &Batch, step: u32) -> u32 {
+    batch.end().div_ceil(step).max(1)
+}
+
+fn weight(events: &[Event]) -> usize {
+    events.iter().map(|event| event.payload.bytes().len()).sum()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::Subscribers;
 use super::delivery::{LaneMetrics, Tally, stage, walk};
 use crate::connection::{Flight, Peer};
-use crate::wire::Encoded;
+use crate::wire::{Encoded, Format, Slice, Slices};
 
 /// Seats of a segment, taken or free. Below some hundred, waking a helper costs more than it writes.
 pub(super) const SEGMENT: u32 = 512;
@@ -34,8 +34,16 @@ pub(super) struct Fanout {
 /// What is delivered: events of one batch, or of several that follow each other.
 pub(super) struct Load<'a> {
     pub(super) encoded: Encoded<'a>,
-    /// The number of each batch, and its first event.
-    batches: Vec<(u64, usize)>,
+    batches: Vec<Part>,
+}
+
+/// A batch of several.
+struct Part {
+    number: u64,
+    /// Its first event.
+    first: usize,
+    /// All from there on, for who came after the one before: most often nobody, in a crowd of newcomers hundreds.
+    rest: Slices,
 }
 
 struct Left {
@@ -109,18 +117,39 @@ impl Fanout {
 }
 
 impl<'a> Load<'a> {
-    pub(super) fn new(encoded: Encoded<'a>, batches: Vec<(u64, usize)>) -> Self {
-        Self { encoded, batches }
+    /// `batches`: the number of each, and its first event.
+    pub(super) fn new(encoded: Encoded<'a>, batches: impl IntoIterator<Item = (u64, usize)>) -> Self {
+        let part = |(number, first)| Part { number, first, rest: Slices::default() };
+        Self { encoded, batches: batches.into_iter().map(part).collect() }
     }
 
     pub(super) fn into_owned(self) -> Load<'static> {
         Load { encoded: self.encoded.into_owned(), batches: self.batches }
     }
 
+    /// The first batch that is for a subscriber, unless all are.
+    fn first_part(&self, since: u64) -> Option<&Part> {
+        self.batches.iter().find(|part| since < part.number).filter(|part| part.first > 0)
+    }
+
+    /// Those of its batches.
+    #[cfg(test)]
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.batches.iter().map(|part| part.number)
+    }
+
     /// The first event that is for a subscriber.
+    #[cfg(test)]
     pub(super) fn first(&self, since: u64) -> usize {
-        let batch = self.batches.iter().find(|(number, _)| since < *number);
-        batch.map_or(0, |(_, first)| *first)
+        self.first_part(since).map_or(0, |part| part.first)
+    }
+
+    /// What came after a subscriber was attached.
+    pub(super) fn slices(&self, since: u64, format: Format) -> &[Slice] {
+        match self.first_part(since) {
+            None => self.encoded.get(format),
+            Some(part) => self.encoded.get_from(part.first, format, &part.rest),
+        }
     }
 
     /// Stages for one subscriber what came after it was attached: nearly always everything.
@@ -132,10 +161,7 @@ impl<'a> Load<'a> {
         tally: &mut Tally,
         dirty: &mut Vec<Arc<Peer>>,
     ) {
-        match self.first(since) {
-            0 => stage(connection, seat, &self.encoded, tally, dirty),
-            first => stage(connection, seat, &self.encoded.without(first), tally, dirty),
-        }
+        stage(connection, seat, self.slices(since, connection.format()), tally, dirty);
     }
 }
 

@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use tidegate_core::Payload;
 use tidegate_core::hub::{Hub, Seat};
 
+use crate::wire::Format;
+
 use super::*;
 
 /// Slots of a step in these tests.
@@ -77,16 +79,20 @@ impl Bench {
         self.rounds.join(&self.channel, &events, batch, Instant::now());
     }
 
-    fn step(&mut self) {
+    /// Says how many it visited.
+    fn step(&mut self) -> usize {
+        let mut visited = 0;
         if let Some((mut part, load)) = self.rounds.next() {
             let heard = &mut self.heard;
             self.hub.deliver_since(&mut part, usize::MAX, |_, since, who| {
                 let events = &load.encoded.events()[load.first(since)..];
                 heard.entry(*who).or_default().extend(events.iter().map(number));
+                visited += 1;
             });
             self.arrived
                 .extend(self.rounds.done().iter().flat_map(|arrived| arrived.events.iter().map(number)));
         }
+        visited
     }
 
     fn act(&mut self, deed: Deed) {
@@ -101,13 +107,13 @@ impl Bench {
             }
             Deed::Leave(_) => {}
             Deed::Publish(count) => self.publish(count),
-            Deed::Step => self.step(),
+            Deed::Step => _ = self.step(),
         }
     }
 }
 
 fn number(event: &Event) -> u32 {
-    u32::from_be_bytes(event.payload.bytes()[..].try_into().unwrap())
+    u32::from_be_bytes(event.payload.bytes()[..4].try_into().unwrap())
 }
 
 proptest! {
@@ -124,7 +130,7 @@ proptest! {
             steps += 1;
             prop_assert!(steps < 1000, "a round ends when nothing gets on");
         }
-        prop_assert!(bench.rounds.have_room());
+        prop_assert_eq!(bench.rounds.room(), RIDING);
         prop_assert!(bench.arrived.is_sorted());
         for (who, _, first) in &bench.seated {
             let heard = bench.heard.get(who).cloned().unwrap_or_default();
@@ -142,7 +148,7 @@ fn what_comes_in_the_middle_of_a_round_gets_on_there() {
     bench.step();
     assert_eq!(bench.heard[&4], [0, 1], "the second quarter hears both in one");
     assert_eq!(bench.heard[&0], [0]);
-    (0..3).for_each(|_| bench.step());
+    (0..3).for_each(|_| _ = bench.step());
     assert_eq!(bench.heard[&0], [0, 1]);
     assert!(bench.rounds.is_empty(), "each has been everywhere once");
 }
@@ -157,7 +163,7 @@ fn hot_channels_go_in_turn() {
     let batch = bench.hub.open_batch(&other).unwrap();
     let events = [Event::live(Payload::new(Bytes::from_static(&[0, 0, 0, 9])))];
     bench.rounds.join(&other, &events, batch, Instant::now());
-    (0..2).for_each(|_| bench.step());
+    (0..2).for_each(|_| _ = bench.step());
     assert_eq!((&bench.heard[&0], &bench.heard[&100]), (&vec![0], &vec![9]));
 }
 
@@ -165,7 +171,47 @@ fn hot_channels_go_in_turn() {
 fn above_the_bound_nothing_gets_on() {
     let mut bench = Bench::new(16);
     (0..RIDING / 2).for_each(|_| bench.publish(2));
-    assert!(!bench.rounds.have_room());
-    (0..4).for_each(|_| bench.step());
-    assert!(bench.rounds.have_room());
+    assert_eq!(bench.rounds.room(), 0);
+    (0..4).for_each(|_| _ = bench.step());
+    assert_eq!(bench.rounds.room(), RIDING);
+}
+
+#[test]
+fn large_events_fill_a_round_by_their_bytes() {
+    let mut bench = Bench::new(16);
+    let large = Event::live(Payload::new(Bytes::from(vec![0; RIDING_BYTES / 4])));
+    for left in (0..4).rev() {
+        let batch = bench.hub.open_batch(&bench.channel).unwrap();
+        bench.rounds.join(&bench.channel, std::slice::from_ref(&large), batch, Instant::now());
+        assert_eq!(bench.rounds.room() > 0, left > 0, "{left}");
+    }
+    (0..4).for_each(|_| _ = bench.step());
+    assert_eq!(bench.rounds.room(), RIDING);
+}
+
+#[test]
+fn a_round_that_never_runs_dry_grows_with_its_channel() {
+    let mut bench = Bench::new(16);
+    let mut longest = 0;
+    for _ in 0..200 {
+        bench.publish(1); // so somebody always rides
+        bench.come();
+        longest = longest.max(bench.step());
+    }
+    // What came since the round began is its last step's.
+    let grown = 200 / STEP as usize;
+    assert!(longest <= grown + 2 * STEP as usize, "a step visited {longest} of {} seats", bench.seated.len());
+}
+
+#[test]
+fn newcomers_of_one_moment_share_what_is_left_for_them() {
+    let mut bench = Bench::new(4);
+    bench.publish(1);
+    bench.publish(1);
+    let (_, load) = bench.rounds.next().unwrap();
+    let first = load.numbers().next().unwrap();
+    let (one, other) = (load.slices(first, Format::Json), load.slices(first, Format::Json));
+    assert!(std::ptr::eq(one, other), "encoded once");
+    assert_eq!(one[0].events, 1);
+    assert_eq!(load.slices(first - 1, Format::Json)[0].events, 2, "whoever was there gets both");
 }
