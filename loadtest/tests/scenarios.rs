@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{count, figure, metric, node, run, run_at};
+use support::{count, figure, metric, node, node_of, planted_faults_are_found, run, run_at};
 use tempfile::TempDir;
 use tidegate_loadtest::scenario::library;
 use tidegate_testkit::RedisServer;
@@ -65,14 +65,7 @@ fn a_planted_loss_duplicate_and_swap_fail_the_run_and_are_named() {
     };
     // The control: nothing planted, nothing found.
     assert_eq!(count(&planted(&[]).well(), "/faults/lost"), 0);
-    for (plant, fault) in [("loss", "lost"), ("double", "twice"), ("swap", "reordered")] {
-        let ran = planted(&["--plant", plant]);
-        assert_eq!(ran.code, 1, "{plant}: {}", ran.stdout);
-        let Value::Object(faults) = &ran.report["faults"] else { panic!("{}", ran.report) };
-        for (name, found) in faults {
-            assert_eq!(*found, if name == fault { 8 } else { 0 }, "{plant}: {name}");
-        }
-    }
+    assert_eq!(planted_faults_are_found(planted, 8..=8), 0, "once for each connection, and nothing else");
 }
 
 #[test]
@@ -85,16 +78,44 @@ fn planted_faults_are_found_among_those_who_drop_and_move_too() {
     ] {
         let arguments =
             [&["--namespace", "loadlog", "--connections", "9", "--rate", "50", "--seconds", "1"], shape];
-        let arguments = arguments.concat();
-        run_at(&node, &arguments).well();
-        for (plant, fault) in
-            [("loss", "/faults/lost"), ("double", "/faults/twice"), ("swap", "/faults/reordered")]
-        {
-            let ran = run_at(&node, &[&arguments[..], &["--plant", plant]].concat());
-            assert_eq!(ran.code, 1, "{plant}: {}", ran.stdout);
-            assert!(count(&ran.report, fault) > 0, "{plant}: {}", ran.report);
-        }
+        let run = |more: &[&str]| run_at(&node, &[&arguments.concat(), more].concat());
+        run(&[]).well();
+        planted_faults_are_found(run, 1..=u64::MAX);
     }
+}
+
+/// From this many subscribers on the gateway delivers to a channel in rounds, and in segments over all its workers.
+const HOT: u64 = 1_024;
+
+/// Every subscriber of a hot channel hears each event once, in order, while others come and go; from a node with so many
+/// workers, without history (in rounds) and with.
+fn a_hot_channel_loses_nothing(workers: u32) {
+    let node = node_of(workers);
+    let shape = ["--connections", "1500", "--channels", "1", "--door", "mixed", "--opening", "512"];
+    let run = |more: &[&str]| run_at(&node, &[&shape[..], &["--payload", "64"], more].concat());
+    for (namespace, rate, seconds) in [("load", "150", "2"), ("loadlog", "50", "1")] {
+        let pace = ["--namespace", namespace, "--rate", rate, "--churn", "100", "--seconds", seconds];
+        let report = run(&pace).well();
+        assert!(figure(&report, "joined") >= 50.0, "others come and go meanwhile: {report}");
+        let published = count(&report, "/totals/published");
+        assert!(count(&report, "/totals/delivered") >= HOT * published, "it is hot: {report}");
+        let rows = report["series"].as_array().expect("a series");
+        let hot = |row: &Value| row["at"].as_f64() < Some(0.1) || count(row, "/open") >= HOT;
+        assert!(rows.iter().all(hot), "all the time: {rows:?}");
+    }
+    // The control: what everybody should miss, get twice or get late, everybody who is there does.
+    let pace = ["--rate", "150", "--churn", "100", "--seconds", "0.5"];
+    planted_faults_are_found(|plant| run(&[&pace, plant].concat()), HOT..=1_500);
+}
+
+#[test]
+fn a_hot_channel_loses_nothing_with_one_worker() {
+    a_hot_channel_loses_nothing(1);
+}
+
+#[test]
+fn a_hot_channel_loses_nothing_over_two_workers() {
+    a_hot_channel_loses_nothing(2);
 }
 
 #[test]

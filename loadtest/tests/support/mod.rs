@@ -1,6 +1,7 @@
-//! What tests of runs share: a node, a run at it, and what came of that.
+//! What tests of runs share: a node, a run at it, what came of that, and the faults that must be found in it.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 use tidegate_loadtest::http::Client;
-use tidegate_testkit::{Node, RedisServer, eventually};
+use tidegate_testkit::{Node, NodeBuilder, RedisServer, eventually};
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_tidegate-loadtest");
 const NODE: &str = include_str!("../../scenarios/node.toml");
@@ -23,10 +24,18 @@ fn tidegate() -> PathBuf {
 /// A node that works from memory, or through Redis, once it is ready.
 pub(crate) fn node(redis: Option<&RedisServer>) -> Node {
     let builder = Node::builder(tidegate()).config(NODE);
-    let builder = match redis {
+    ready(match redis {
         Some(redis) => builder.redis(&redis.url()),
         None => builder,
-    };
+    })
+}
+
+/// A node that works from memory, with so many workers.
+pub(crate) fn node_of(workers: u32) -> Node {
+    ready(Node::builder(tidegate()).config(&format!("{NODE}\n[server]\nworkers = {workers}\n")))
+}
+
+fn ready(builder: NodeBuilder) -> Node {
     let node = builder.start().expect("a node starts");
     eventually(Duration::from_secs(10), "the node is ready", || {
         let answer =
@@ -101,4 +110,24 @@ pub(crate) fn figure(report: &Value, key: &str) -> f64 {
     let more = report["more"].as_array().expect("figures");
     let figure = more.iter().find(|figure| figure["key"] == key);
     figure.and_then(|figure| figure["value"].as_f64()).unwrap_or_else(|| panic!("{key} in {report}"))
+}
+
+/// The control of a run: each fault that a publisher can make, planted once in the same setting, must fail it, and be
+/// counted so often. Returns how many faults of other kinds were counted beside.
+pub(crate) fn planted_faults_are_found(run: impl Fn(&[&str]) -> Ran, times: RangeInclusive<u64>) -> u64 {
+    let mut others = 0;
+    for (plant, fault) in [("loss", "lost"), ("double", "twice"), ("swap", "reordered")] {
+        let ran = run(&["--plant", plant]);
+        assert_eq!(ran.code, 1, "{plant}: {}{}", ran.stdout, ran.stderr);
+        let Value::Object(faults) = &ran.report["faults"] else { panic!("{plant}: {}", ran.report) };
+        for (name, found) in faults {
+            let found = found.as_u64().expect("a count");
+            if name == fault {
+                assert!(times.contains(&found), "{plant}: {found} times, not {times:?}: {}", ran.report);
+            } else {
+                others += found;
+            }
+        }
+    }
+    others
 }
