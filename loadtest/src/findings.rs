@@ -56,7 +56,12 @@ pub fn figures(plan: &Plan, (ramp, failures): (u64, u64), tally: &Tally) -> Vec<
     }
     if scenario.slow.is_some() {
         let ended: u64 = tally.slow_ended.values().sum();
-        figures.push(figure("slow_ended", "slow, ended", ended as f64, Count, Told));
+        let latency = tally.slow_latency.percentiles();
+        figures.extend([
+            figure("slow_ended", "slow, ended", ended as f64, Count, Told),
+            figure("slow_p50_us", "slow, p50", latency.p50_us, Microseconds, Told),
+            figure("slow_p99_us", "slow, p99", latency.p99_us, Microseconds, Told),
+        ]);
     }
     if scenario.churn > 0.0 {
         figures.extend([

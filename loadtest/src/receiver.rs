@@ -242,6 +242,7 @@ impl Receiver<'_> {
             payload: self.scenario.payload,
             now: 0,
             measure_from: self.progress.measured_from(),
+            slow: seat.slow,
             tally: &mut self.tally,
         };
         let mut outcome = if !was_open && !was_moving && writable { open.writable() } else { Ok(()) };

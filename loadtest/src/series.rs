@@ -41,7 +41,7 @@ pub struct Second {
     pub deliveries_per_second: f64,
     /// Events that a connection has not got so far though it got a later one.
     pub missing: u64,
-    /// Of the deliveries in it; `None` without any.
+    /// Of the deliveries in it, to all but slow readers; `None` without any.
     pub latency: Option<Percentiles>,
     /// CPU of the server in cores; `None` when it is not watched, or has ended.
     pub cores: Option<f64>,

@@ -14,6 +14,8 @@ use crate::stamp::Stamp;
 pub struct Tally {
     /// How late deliveries were; those of `lately` are not in it yet.
     pub latency: Latency,
+    /// The same of who reads slowly, apart: what they read late says nothing of the server.
+    pub slow_latency: Latency,
     /// What came since [`Tally::hand_over`].
     #[serde(skip)]
     pub lately: Lately,
@@ -56,6 +58,7 @@ impl Tally {
     /// Adds another thread's.
     pub fn merge(&mut self, other: &Self) {
         self.latency.merge(&other.latency);
+        self.slow_latency.merge(&other.slow_latency);
         self.connects.merge(&other.connects);
         self.returns.merge(&other.returns);
         self.returned += other.returned;
@@ -89,6 +92,8 @@ pub struct Ear<'a> {
     pub now: u64,
     /// Latencies count for what was due from here on.
     pub measure_from: u64,
+    /// Whether it reads slowly.
+    pub slow: bool,
     /// Where it is written down.
     pub tally: &'a mut Tally,
 }
@@ -127,7 +132,11 @@ impl Ear<'_> {
         self.tally.lately.delivered += 1;
         self.tally.last = self.now;
         if stamp.due >= self.measure_from {
-            self.tally.lately.latency.record(self.now.saturating_sub(stamp.due));
+            let latency = match self.slow {
+                true => &mut self.tally.slow_latency,
+                false => &mut self.tally.lately.latency,
+            };
+            latency.record(self.now.saturating_sub(stamp.due));
         }
     }
 }
@@ -153,11 +162,31 @@ mod tests {
         let mut tally = Tally::default();
         let mut checker = Checker::new([0], Start::First);
         let mut hint = 0;
-        let mut ear = Ear { run: 7, payload: 128, now: 50, measure_from: 41, tally: &mut tally };
+        let mut ear = Ear { run: 7, payload: 128, now: 50, measure_from: 41, slow: false, tally: &mut tally };
         ear.hear(&payload, &mut hint, &mut checker);
         ear.hear(b"{\"type\":\"ping\"}", &mut hint, &mut checker);
         assert_eq!((tally.delivered, tally.other, tally.last, hint), (2, 2, 50, 8));
         assert_eq!(tally.lately.latency.count(), 0, "both were due before anything is measured");
         assert!(checker.finish(|_| 2).none());
+    }
+    #[test]
+    fn what_slow_readers_read_late_counts_apart_and_is_checked_alike() {
+        let mut tally = Tally::default();
+        let mut hear = |slow, sequences: [u64; 2], now| {
+            let mut checker = Checker::new([0], Start::First);
+            for sequence in sequences {
+                let mut payload = Vec::new();
+                stamped(7, sequence, &mut payload);
+                let mut ear = Ear { run: 7, payload: 128, now, measure_from: 0, slow, tally: &mut tally };
+                ear.hear(&payload, &mut 0, &mut checker);
+            }
+            checker.finish(|_| 3)
+        };
+        assert_eq!(hear(false, [1, 2], 1_040).lost, 1);
+        assert_eq!(hear(true, [1, 3], 9_000_000_040).lost, 1);
+        assert_eq!((tally.delivered, tally.lately.delivered, tally.lately.missing), (4, 4, 1));
+        assert_eq!((tally.lately.latency.count(), tally.slow_latency.count()), (2, 2));
+        assert!(tally.lately.latency.percentiles().max_us < 10.0);
+        assert!(tally.slow_latency.percentiles().p50_us > 8e6);
     }
 }

@@ -172,6 +172,25 @@ fn who_reads_nothing_is_closed_and_the_others_lose_nothing() {
 }
 
 #[test]
+fn what_slow_readers_read_late_is_not_the_others_latency() {
+    let node = node(None);
+    // As it comes along, limits of speed included: what waits for the slow ones is too little to close them for.
+    let run = |more: &[&str]| {
+        run_at(&node, &[&["slow-readers", "--connections", "80", "--seconds", "3"], more].concat())
+    };
+    let report = run(&[]).well();
+    let limits = report["thresholds"].as_array().expect("limits");
+    let p99 = limits.iter().find(|limit| limit["figure"] == "p99_us").expect("a limit of speed");
+    let most = p99["at_most"].as_f64().expect("microseconds");
+    assert_eq!(figure(&report, "slow_ended"), 0.0, "{report}");
+    assert_eq!(count(&report, "/totals/delivered"), 20 * count(&report, "/totals/published"));
+    // A tenth of the readers, and half of what they read: counted together these would be far more than one of a hundred.
+    assert!(figure(&report, "slow_p50_us") > most, "{report}");
+    // The control: the slow ones are checked as all others are.
+    assert_eq!(planted_faults_are_found(run, 80..=80), 0, "once for each reader, also the slow ones");
+}
+
+#[test]
 fn everybody_may_publish() {
     let redis = RedisServer::start().expect("redis-server");
     let node = node(Some(&redis));

@@ -44,7 +44,7 @@ pub struct Report {
     pub totals: Totals,
     /// Loss, duplicates, order.
     pub faults: Faults,
-    /// From the due time to the delivery.
+    /// From the due time to the delivery; those of who reads slowly stand in `more`.
     pub latency: Percentiles,
     /// What the server used; only where it was watched.
     pub server: Option<ServerUse>,
@@ -52,7 +52,7 @@ pub struct Report {
     pub more: Vec<Figure>,
     /// What was demanded of the figures.
     pub thresholds: Vec<Threshold>,
-    /// All latencies, ascending.
+    /// All these latencies, ascending.
     pub curve: Vec<Point>,
     /// Second by second.
     pub series: Vec<Second>,
@@ -146,7 +146,8 @@ impl Report {
         let tally = &outcome.tally;
         let since = |start: u64| tally.last.saturating_sub(start) as f64 / 1e9;
         // Only these have latencies.
-        let (measured, measured_seconds) = (tally.latency.count() as f64, since(times.measured_from));
+        let measured = (tally.latency.count() + tally.slow_latency.count()) as f64;
+        let measured_seconds = since(times.measured_from);
         Self {
             version: VERSION,
             generator: format!("tidegate-loadtest {}", env!("CARGO_PKG_VERSION")),

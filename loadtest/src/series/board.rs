@@ -23,7 +23,7 @@ pub struct Lately {
     pub missing: i64,
     /// Connections that the server ended.
     pub ended: u64,
-    /// How late deliveries were.
+    /// How late deliveries were, to all but slow readers.
     pub latency: Latency,
 }
 
