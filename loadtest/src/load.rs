@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::clock;
 use crate::crew::Crew;
@@ -88,11 +88,12 @@ impl Load {
                 self.collect()?;
                 bail!("a receiver ended early");
             }
-            ensure!(
-                Instant::now() < deadline,
-                "only {} of {all} connections opened in time",
-                progress.open()
-            );
+            if Instant::now() >= deadline {
+                let opened = progress.open();
+                // A worker that does not answer knows why.
+                self.collect()?;
+                bail!("only {opened} of {all} connections opened in time");
+            }
             thread::sleep(Duration::from_millis(10));
         }
         watch(all, &progress);

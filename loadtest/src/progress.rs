@@ -183,6 +183,12 @@ impl Progress {
         self.stop.load(Relaxed)
     }
 
+    /// Whether the receivers should end, or are about to be told: an order may wait until a worker reads.
+    #[must_use]
+    pub fn over(&self) -> bool {
+        self.stopped() || self.total.get().is_some()
+    }
+
     /// Ends the receivers.
     pub fn stop(&self) {
         self.stop.store(true, Relaxed);

@@ -4,6 +4,7 @@ mod support;
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -134,8 +135,8 @@ fn each_process_has_its_own_open_files() {
     assert_eq!(code, Some(0), "{error}");
 }
 
-/// A long run of three processes, all connections open.
-fn long_run(node: &Node) -> (Child, Vec<u32>) {
+/// A run of three processes for so many seconds, all connections open.
+fn long_run(node: &Node, seconds: &str) -> (Child, Vec<u32>) {
     let (url, admin) = (node.ws_url().replace("/ws", ""), node.admin_url());
     let mut command = Command::new(BINARY);
     command.args([
@@ -147,9 +148,14 @@ fn long_run(node: &Node) -> (Child, Vec<u32>) {
         "--connections",
         "30",
         "--seconds",
-        "600",
+        seconds,
         "--processes",
         "3",
+        // To end it, more is told than a pipe takes.
+        "--channels",
+        "100000",
+        "--channels-per-connection",
+        "1",
     ]);
     let main =
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
@@ -181,15 +187,15 @@ fn nobody_is_left(workers: &[u32]) {
     });
 }
 
-fn kill(pid: u32) {
-    kill_process(Pid::from_raw(pid.cast_signed()).expect("a pid"), Signal::KILL).expect("it is there");
+fn signal(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid.cast_signed()).expect("a pid"), signal).expect("it is there");
 }
 
 #[test]
 fn a_worker_that_is_killed_ends_the_run_and_is_named() {
     let node = node(None);
-    let (main, workers) = long_run(&node);
-    kill(workers[1]);
+    let (main, workers) = long_run(&node, "600");
+    signal(workers[1], Signal::KILL);
     let output = main.wait_with_output().expect("it ends long before its time");
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8_lossy(&output.stderr);
@@ -199,10 +205,31 @@ fn a_worker_that_is_killed_ends_the_run_and_is_named() {
 }
 
 #[test]
+fn a_worker_that_is_frozen_ends_the_run_and_is_named() {
+    // One that would go on for long, and one that is over before the silence is too long. The others answer meanwhile.
+    let runs = ["600", "2"].map(|seconds| {
+        thread::spawn(move || {
+            let node = node(None);
+            let (main, workers) = long_run(&node, seconds);
+            signal(workers[0], Signal::STOP);
+            let output = main.wait_with_output().expect("it ends");
+            assert_eq!(output.status.code(), Some(1));
+            let error = String::from_utf8_lossy(&output.stderr);
+            let word = format!("of 3 (process {}) said nothing for 10 s and was ended", workers[0]);
+            assert!(error.contains(&word) && error.contains("is it stopped"), "{word} in {error}");
+            nobody_is_left(&workers);
+        })
+    });
+    for run in runs {
+        run.join().expect("all well");
+    }
+}
+
+#[test]
 fn a_main_process_that_is_killed_leaves_nobody_behind() {
     let node = node(None);
-    let (mut main, workers) = long_run(&node);
-    kill(main.id());
+    let (mut main, workers) = long_run(&node, "600");
+    signal(main.id(), Signal::KILL);
     main.wait().expect("it has ended");
     nobody_is_left(&workers);
     eventually(Duration::from_secs(10), "the node is empty", || metric(&node, "tidegate_connections") == 0.0);

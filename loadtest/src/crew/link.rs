@@ -2,6 +2,7 @@
 
 use std::process::ChildStdin;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use super::ledger::{Count, Ledger};
 use super::message::{self, Order};
@@ -16,8 +17,8 @@ pub enum Link {
     Main {
         /// The shared counters.
         ledger: Ledger,
-        /// The standard inputs of the workers. A pipe takes 64 kB; a worker that does not read holds up all, but a
-        /// thread of its own does nothing else.
+        /// The standard inputs of the workers. A pipe takes 64 kB; a worker that does not read holds up the order, not
+        /// the other workers, until its keeper ends it.
         orders: Mutex<Vec<ChildStdin>>,
     },
     /// This is a worker: it receives and counts.
@@ -74,12 +75,15 @@ impl Link {
         }
     }
 
-    /// Orders something of all workers. One that has ended does not hear it: its keeper says so.
+    /// Orders something of all workers, of each at once. One that has ended does not hear it: its keeper says so.
     pub fn order(&self, order: &Order) {
         if let Self::Main { orders, .. } = self {
-            for input in orders.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
-                let _ = message::write(input, order);
-            }
+            let mut orders = orders.lock().unwrap_or_else(PoisonError::into_inner);
+            thread::scope(|scope| {
+                for input in orders.iter_mut() {
+                    scope.spawn(|| message::write(input, order));
+                }
+            });
         }
     }
 

@@ -8,8 +8,10 @@
 pub mod ledger;
 pub mod link;
 pub mod message;
+mod patience;
 pub mod worker;
 
+use std::io::ErrorKind;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -23,6 +25,7 @@ use crate::vitals::Vitals;
 use ledger::Ledger;
 use link::Link;
 use message::{News, Order};
+use patience::Patience;
 
 /// Worker processes that wait for their first order.
 #[derive(Debug)]
@@ -84,8 +87,11 @@ impl Crew {
         let mut keepers = Vec::new();
         for worker in self.workers {
             let progress = Arc::clone(progress);
+            let connections = scenario.connections;
             keepers.push(
-                thread::Builder::new().name("keeper".to_owned()).spawn(move || worker.keep(&progress))?,
+                thread::Builder::new()
+                    .name("keeper".to_owned())
+                    .spawn(move || worker.keep(connections, &progress))?,
             );
         }
         Ok(keepers)
@@ -93,16 +99,25 @@ impl Crew {
 }
 
 impl Worker {
-    /// Takes its news until it has reported.
-    fn keep(mut self, progress: &Progress) -> Result<Heard> {
+    /// Takes its news until it has reported. One that is silent for too long is ended: whoever writes an order that does
+    /// not fit into its pipe waits no longer either.
+    fn keep(mut self, connections: u32, progress: &Progress) -> Result<Heard> {
         let name =
             format!("worker {} of {} (process {})", self.slice.index + 1, self.slice.of, self.child.id());
-        let mut news = self.news.take().with_context(|| name.clone())?;
+        let news = self.news.take().with_context(|| name.clone())?;
+        let longest = patience::longest(connections);
+        let due = || progress.over() || progress.open() >= u64::from(connections);
+        let mut news = Patience::new(news, longest, due);
         loop {
             match message::read(&mut news) {
                 Ok(Some(News::Part(cut, lately))) => progress.board.add(cut, &lately),
                 Ok(Some(News::Heard(heard))) => return Ok(*heard),
                 Ok(Some(News::Failed(why))) => bail!("{name}: {why}"),
+                Err(error) if error.kind() == ErrorKind::TimedOut => bail!(
+                    "{name} said nothing for {} s and was ended: is it stopped (a signal, a debugger), or is the machine out \
+                     of CPU or memory? Run it again, with fewer connections if it is",
+                    longest.as_secs()
+                ),
                 // Also when it ends in the middle of a word.
                 Ok(None) | Err(_) => {
                     drop(news);
