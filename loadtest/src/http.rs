@@ -117,12 +117,12 @@ impl Client {
 /// When the scheme is another one. TLS is not spoken.
 pub fn host_of(url: &str, schemes: &[&str]) -> Result<String> {
     let (scheme, rest) = url.split_once("://").with_context(|| format!("{url} is no URL"))?;
-    let spoken = schemes.join(" and ");
+    let spoken = schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(" and ");
     ensure!(
-        !matches!(scheme, "wss" | "https"),
-        "{url}: TLS comes with a later version, {spoken} is spoken here"
+        !matches!(scheme, "wss" | "https" | "rediss"),
+        "{url}: TLS comes with a later version; {spoken} works, straight to the server, behind what ends TLS"
     );
-    ensure!(schemes.contains(&scheme), "{url}: only {spoken} is spoken here");
+    ensure!(schemes.contains(&scheme), "{url}: only {spoken} works");
     let host = rest.split('/').next().unwrap_or(rest);
     Ok(if host.rsplit(']').next().is_some_and(|tail| tail.contains(':')) {
         host.to_owned()

@@ -298,8 +298,17 @@ fn what_comes_later_says_so() {
         assert_eq!(ran.code, 2, "{}", ran.stderr);
         assert!(ran.stderr.contains("come with a later version"), "{}", ran.stderr);
     }
-    let ran = run(&["--url", "wss://127.0.0.1:1"]);
-    assert!(ran.stderr.contains("TLS comes with a later version"), "{}", ran.stderr);
+    for (field, arguments) in [
+        ("url", &["--url", "wss://127.0.0.1:1"][..]),
+        ("url", &["--url", "ws://127.0.0.1:1,wss://127.0.0.1:2"]),
+        ("admin", &["--admin", "https://127.0.0.1:1"]),
+    ] {
+        let ran = run(arguments);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        let words =
+            [&format!("{field} = "), "TLS comes with a later version", "works, straight to the server"];
+        assert!(words.iter().all(|word| ran.stderr.contains(word)), "{}", ran.stderr);
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::via::Via;
 use super::{Scenario, Slow};
 use crate::clock;
 use crate::door::{Door, Doors};
+use crate::http::host_of;
 use crate::outlet::Target;
 use crate::publisher;
 use crate::rate::Rate;
@@ -128,11 +129,16 @@ impl Plan {
         let length = settings.seconds.map_or(Duration::from_secs(10), |length| length.0);
         let warm_up = settings.warm_up.unwrap_or_default().0;
         let url = settings.url.unwrap_or_else(|| "ws://127.0.0.1:8080".to_owned());
+        url.split(',').try_for_each(|url| spoken("url", url, &["ws", "http"]))?;
         let redis = settings.redis.unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned());
         let target = match settings.publisher.unwrap_or_default() {
             Via::Publish => Target::Redis(redis),
             Via::Fcall => Target::Function(redis),
-            Via::Http => Target::Admin(settings.admin.unwrap_or_else(|| "http://127.0.0.1:8081".to_owned())),
+            Via::Http => {
+                let admin = settings.admin.unwrap_or_else(|| "http://127.0.0.1:8081".to_owned());
+                spoken("admin", &admin, &["http"])?;
+                Target::Admin(admin)
+            }
             Via::Client => Target::Client {
                 url: url.split(',').next().unwrap_or(&url).to_owned(),
                 token: settings.token.clone(),
@@ -194,6 +200,11 @@ fn within<T: PartialOrd + Display>(name: &str, value: T, least: T, most: T) -> R
     Err(Unsound(format!("{name} = {value}: at least {least}, at most {most}")))
 }
 
+/// Whether we can speak to what a URL names.
+fn spoken(name: &str, url: &str, schemes: &[&str]) -> Result<(), Unsound> {
+    host_of(url, schemes).map(drop).map_err(|error| Unsound(format!("{name} = {error}")))
+}
+
 fn demand(holds: bool, else_say: impl FnOnce() -> String) -> Result<(), Unsound> {
     if holds { Ok(()) } else { Err(Unsound(else_say())) }
 }
@@ -228,6 +239,13 @@ mod tests {
             ("rate = 'max'\nchurn = 5", "rate = \"max\""),
             ("namespace = 'a:b'", "namespace = \"a:b\""),
             ("[thresholds]\nlost = 3", "thresholds.lost = 3: only 0"),
+            ("url = 'wss://h:1'", "url = wss://h:1: TLS comes with a later version; ws:// and http:// works"),
+            ("url = 'ws://h:1,h:2'", "url = h:2 is no URL"),
+            (
+                "publisher = 'http'\nadmin = 'https://h:1'",
+                "admin = https://h:1: TLS comes with a later version",
+            ),
+            ("publisher = 'http'\nadmin = 'ws://h:1'", "admin = ws://h:1: only http:// works"),
         ] {
             let error = refusal(text);
             assert!(error.starts_with(words), "{text}: {error}");
