@@ -1,24 +1,15 @@
 //! What it costs to make the bytes of an event, and to bring them through a connection into its socket.
 //! `cargo bench -p tidegate-gateway --features bench --bench delivery`.
 
-use bytes::Bytes;
+#[path = "../../protocol/benches/sample/mod.rs"]
+mod sample;
+
 use divan::{Bencher, black_box};
-use tidegate_core::{ChannelName, Epoch, Event, Payload, Position};
+use sample::{event, room};
 use tidegate_gateway::bench::{FORMATS, Line, encode};
 
 fn main() {
     divan::main();
-}
-
-fn room() -> ChannelName {
-    "chat:42".parse().expect("a name")
-}
-
-/// 128 bytes of JSON, live or at a position.
-fn event(kept: bool) -> Event {
-    let payload = Payload::new(Bytes::from(format!("\"{}\"", "x".repeat(126))));
-    let position = kept.then(|| Position { epoch: Epoch::new(1_795_245_504_123, 1), offset: 1_000_000 });
-    Event { position, ..Event::live(payload) }
 }
 
 /// One event in one format, WebSocket header included: what a lane does once, however many hear it.

@@ -2,24 +2,16 @@
 //! What is read is dropped in the same turn.
 //! `cargo bench -p tidegate-protocol --bench codecs`.
 
+mod sample;
+
 use bytes::Bytes;
 use divan::{Bencher, black_box};
-use tidegate_core::{ChannelName, Epoch, Event, Payload, Position};
+use sample::{event, room};
+use tidegate_core::Payload;
 use tidegate_protocol::{Codec, Envelope, json, msgpack};
 
 fn main() {
     divan::main();
-}
-
-fn room() -> ChannelName {
-    "chat:42".parse().expect("a name")
-}
-
-/// 128 bytes of JSON, live or at a position.
-fn event(kept: bool) -> Event {
-    let payload = Payload::new(Bytes::from(format!("\"{}\"", "x".repeat(126))));
-    let position = kept.then(|| Position { epoch: Epoch::new(1_795_245_504_123, 1), offset: 1_000_000 });
-    Event { position, ..Event::live(payload) }
 }
 
 /// A request in both codecs.
