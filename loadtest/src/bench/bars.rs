@@ -208,6 +208,15 @@ fn bars() -> Vec<Bar> {
             bars.push(bar(13, case, Plain, figure, Work(works[0].1), Most(1.1), RATIO));
         }
     }
+    for (_, case) in &case::RESTING[1..] {
+        for figure in [
+            (Figure::OpenUs, "CPU to connect ÷ the first's"),
+            (Figure::IdleUs, "CPU at rest ÷ the first's"),
+            (Figure::Bytes, "memory ÷ the first's"),
+        ] {
+            bars.push(bar(13, case, Plain, figure, Work(case::RESTING[0].1), Most(1.1), RATIO));
+        }
+    }
     bars
 }
 

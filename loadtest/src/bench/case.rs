@@ -49,3 +49,5 @@ pub const NODES: [(u32, &str); 3] = [(1, "one node"), (2, "two nodes"), (4, "fou
 /// Row 13: more subscriptions for each of the same connections.
 pub const SUBSCRIPTIONS: [(u32, &str); 3] =
     [(1, "one subscription each"), (2, "two subscriptions each"), (4, "four subscriptions each")];
+/// Row 13: more connections that come and rest.
+pub const RESTING: [(u32, &str); 3] = [(1, "4,000 idle"), (2, "8,000 idle"), (4, "16,000 idle")];

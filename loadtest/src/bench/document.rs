@@ -44,7 +44,7 @@ impl Findings {
              - {day}; {cores} shared cores, {memory} GiB, Linux {kernel}, loopback, congestion control {congestion}; load average {load:.1} before. {programs}.\n\
              - `cargo xtask bench` builds the gateway as the image has it: release, feature `jemalloc`. `--rows 3,4` measures only these, `--quick` is for development.\n\
              - Server on core {SERVER_CORE}, generator and Redis on core {OTHER_CORE} (row 12: callers on core {SERVER_CORE}). Floor, gateway and peers take turns, fresh processes each time,\n  \
-               {rounds} rounds (rows 6 and 7: one); the median of the paired ratios and their range. {warm_up} s of warming up, then {seconds} s measured; {PAYLOAD} bytes.\n\
+               {rounds} rounds (rows 6, 7 and what rests in row 13: one); the median of the paired ratios and their range. {warm_up} s of warming up, then {seconds} s measured; {PAYLOAD} bytes.\n\
              - CPU is the scheduler's count for all threads of the server while measured, for each *confirmed* delivery: one that the generator has read and\n  \
                checked. Latency counts from the due time (at full speed: from the publish). Row 2 keeps {window} events under way; the floor sends as fast as its\n  \
                blocking writes return.\n\

@@ -75,12 +75,15 @@ impl Bench {
     }
 
     fn resting(&mut self, round: u32) {
-        let seconds = Duration::from_secs;
-        let rest = if self.settings.quick { (seconds(1), seconds(3)) } else { (seconds(5), seconds(25)) };
-        let guests = Guests { connections: self.size(15_000), token: false, rest: Some(rest) };
+        let guests = Guests { connections: self.size(15_000), token: false, rest: Some(self.rest()) };
         for subject in [Plain, Native, Bun, SocketIo] {
             self.measure(6, case::IDLE, round, subject, |stand| guests.measure(stand, subject));
         }
+    }
+
+    fn rest(&self) -> (Duration, Duration) {
+        let seconds = Duration::from_secs;
+        if self.settings.quick { (seconds(1), seconds(3)) } else { (seconds(5), seconds(25)) }
     }
 
     fn echoing(&mut self, round: u32) {
@@ -138,19 +141,23 @@ impl Bench {
     }
 
     fn growth(&mut self, round: u32) {
-        let length = self.settings.length.min(Duration::from_secs(3));
+        for (many, case) in case::RESTING {
+            let rest = (round == 1).then(|| self.rest()); // it hardly varies, as in row 6
+            let guests = Guests { connections: self.size(4_000 * many), token: false, rest };
+            self.measure(13, case, round, Plain, |stand| guests.measure(stand, Plain));
+        }
         for ((many, rooms), (nodes, subscriptions)) in case::CONNECTIONS
             .into_iter()
             .zip(case::CHANNELS)
             .zip(case::NODES.into_iter().zip(case::SUBSCRIPTIONS))
         {
-            let flow = Flow { length, ..self.flow(1_000 * many.0, 1, 20.0) };
+            let flow = self.flow(1_000 * many.0, 1, 20.0);
             self.beside(many.1, round, Floor, flow);
-            let flow = Flow { length, ..self.flow(2_500 * rooms.0, 250 * rooms.0, 2_000.0) };
+            let flow = self.flow(2_500 * rooms.0, 250 * rooms.0, 2_000.0);
             self.beside(rooms.1, round, RoomFloor, flow);
-            let flow = Flow { length, nodes: nodes.0, ..self.flow(4_000, 1, 20.0) };
+            let flow = Flow { nodes: nodes.0, ..self.flow(4_000, 1, 20.0) };
             self.measure(13, nodes.1, round, Plain, |stand| flow.measure(stand, Plain));
-            let flow = Flow { length, ..self.flow(2_000, 2_000 * subscriptions.0, 2_000.0) };
+            let flow = self.flow(2_000, 2_000 * subscriptions.0, 5_000.0);
             self.measure(13, subscriptions.1, round, Plain, |stand| flow.measure(stand, Plain));
         }
     }
