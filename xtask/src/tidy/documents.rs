@@ -4,14 +4,19 @@ use std::collections::BTreeSet;
 
 use super::sources::Tree;
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 14] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
     "docs/api.md",
+    "docs/benchmarks.md",
+    "docs/capacity.md",
     "docs/clients.md",
     "docs/configuration.md",
+    "docs/delivery.md",
+    "docs/operations.md",
+    "docs/performance.md",
     "docs/protocol.md",
     "docs/redis.md",
 ];
