@@ -13,6 +13,10 @@ use crate::{capacity, picture, program, tools, workspace};
 const FIGURES: &str = "docs/results/benchmarks.json";
 const BENCHMARKS: &str = "docs/benchmarks.md";
 
+/// With fewer rounds or shorter measurements a run is for development.
+const LEAST_ROUNDS: f64 = 3.0;
+const LEAST_SECONDS: f64 = 3.0;
+
 /// Measures, and writes docs/results/benchmarks.json, docs/benchmarks.md and the picture if all was measured.
 ///
 /// # Errors
@@ -23,11 +27,8 @@ pub(crate) fn bench(arguments: &[String]) -> Result<ExitCode> {
     program::run(&mut workspace::cargo(build))?;
     let mut command = loadtest()?;
     command.arg("bench");
-    let part = |argument: &String| {
-        ["--quick", "--rows", "--out", "--json"].iter().any(|word| argument.starts_with(word))
-    };
     // What is not the whole shall not replace it.
-    let whole = !arguments.iter().any(part);
+    let whole = !is_part(arguments);
     if whole {
         command.args(["--out", BENCHMARKS, "--json", FIGURES]);
     }
@@ -50,6 +51,21 @@ fn draw() -> Result<()> {
     fs::write(&path, drawn).with_context(|| path.display().to_string())?;
     println!("wrote {}", path.display());
     Ok(())
+}
+
+/// Whether these arguments measure less than the pages are made from: some rows, or fewer rounds or shorter ones than
+/// a median is worth. How many there were the page says.
+fn is_part(arguments: &[String]) -> bool {
+    let less = |option: &str, least: f64| {
+        let following = arguments.iter().skip_while(|argument| *argument != option).nth(1);
+        let joined = arguments.iter().find_map(|argument| argument.strip_prefix(option)?.strip_prefix('='));
+        let number = joined.or(following.map(String::as_str)).and_then(|text| text.parse::<f64>().ok());
+        number.is_some_and(|number| number < least)
+    };
+    let part = |argument: &String| {
+        ["--quick", "--rows", "--out", "--json"].iter().any(|word| argument.starts_with(word))
+    };
+    arguments.iter().any(part) || less("--rounds", LEAST_ROUNDS) || less("--seconds", LEAST_SECONDS)
 }
 
 /// The load generator, built, at the root of the repository.
@@ -126,4 +142,32 @@ pub(crate) fn docs() -> Result<ExitCode> {
     program::output(loadtest()?.args(["bench", "--from", FIGURES, "--out", BENCHMARKS]))?;
     println!("wrote {BENCHMARKS}");
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_the_whole_does_not_replace_the_committed_figures() {
+        let part = |words: &str| is_part(&words.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        for words in
+            ["", "--rounds 3", "--rounds=7 --seconds=3", "--seconds 4.5 --rounds 3", "--window 1 --rounds 5"]
+        {
+            assert!(!part(words), "{words}");
+        }
+        for words in [
+            "--quick",
+            "--rows 1,9",
+            "--rows=1",
+            "--out page.md",
+            "--json figures.json",
+            "--rounds 1",
+            "--rounds=2",
+            "--seconds 0.1",
+            "--seconds=2.9 --rounds 5",
+        ] {
+            assert!(part(words), "{words}");
+        }
+    }
 }
