@@ -239,3 +239,27 @@ fn a_picture_that_is_not_what_its_figures_make_is_found() {
     one(&check(texts[0], "<svg/>"), "cargo xtask docs");
     one(&check("{}", drawn.as_str()), "no cpu_us of floor in row 1");
 }
+
+#[test]
+fn a_figure_of_sizes_that_is_not_the_benchmark_s_is_found() {
+    let input = include_str!("../../../docs/capacity.toml");
+    let figures = include_str!("../../../docs/results/benchmarks.json");
+    let check = |input: &str, figures| {
+        let page = crate::capacity::page(input).expect("a page");
+        capacity::check(&Tree::of(&[
+            ("docs/capacity.toml", input),
+            ("docs/capacity.md", &page),
+            ("docs/results/benchmarks.json", figures),
+        ]))
+    };
+    assert_eq!(check(input, figures), Vec::<String>::new());
+    assert_eq!(check(input, "{}").len(), 7, "rows that were not measured");
+    for line in input.lines().filter(|line| line.contains("results/benchmarks.json")) {
+        let place = if line.contains("value = ") { "value = " } else { "cpu_us = " };
+        let other = line.replace(place, &format!("{place}9"));
+        assert_ne!(other, line);
+        assert_eq!(check(&input.replace(line, &other), figures).len(), 1, "{other}");
+    }
+    let more = input.replace("the payload of the rows", "row 1 (results/benchmarks.json)");
+    assert!(check(&more, figures)[0].contains("lists other figures"));
+}
