@@ -6,6 +6,7 @@ use crate::tools::Tool::{self, Autobahn, Browser, Curl, Nginx, Node, Prometheus,
 const SUITES: &[(&str, &[Tool])] = &[
     ("autobahn", &[Autobahn]),
     ("bad_input", &[Redis]),
+    ("bench_smoke", &[Redis]),
     ("benchmarks", &[]),
     ("browser", &[Browser, Node]),
     ("canary", &[Redis]),
