@@ -20,6 +20,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("declared_lengths", &[]),
     ("deploy", &[Redis, Nginx, Python, Prometheus]),
     ("descriptors", &[Redis]),
+    ("dialling", &[]),
     ("documents", &[]),
     ("failovers", &[Redis]),
     ("faults", &[Redis, Nginx]),
