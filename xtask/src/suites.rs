@@ -48,6 +48,7 @@ const SUITES: &[(&str, &[Tool])] = &[
     ("slow_peers", &[]),
     ("soak", &[Redis]),
     ("stock", &[Browser, Node, Python, Curl]),
+    ("through_redis", &[Redis]),
     ("topologies", &[Redis]),
 ];
 
