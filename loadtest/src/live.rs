@@ -106,3 +106,41 @@ impl State {
 fn say(line: &str) {
     eprintln!("{line}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::latency::Latency;
+    use crate::series::Lately;
+
+    fn state() -> State {
+        let now = Instant::now();
+        State { stage: "", looked: now, said: now, delivered: 0, figures: String::new() }
+    }
+
+    #[test]
+    fn a_look_says_who_is_there_how_fast_it_goes_and_what_is_missing() {
+        let (mut state, progress) = (state(), Progress::new(1));
+        progress.opened(10);
+        state.look(Duration::ZERO, &progress);
+        assert_eq!(state.figures, "10 connections, 0 deliveries/s, 0 missing");
+
+        progress.deliver(500);
+        progress.went(3);
+        progress.failed(2);
+        let mut latency = Latency::default();
+        latency.record(2_000_000);
+        progress.cut(0, u64::MAX);
+        progress.board.add(0, &Lately { delivered: 500, missing: 4, ended: 0, latency });
+        progress.cut(1, u64::MAX);
+        state.look(Duration::from_millis(250), &progress);
+        assert_eq!(
+            state.figures,
+            "10 connections (3 away), 2000 deliveries/s, p50 2.0 ms, p99 2.0 ms, 4 missing, 2 failed to connect"
+        );
+        // The rate is of what came since the last look, not of all.
+        progress.deliver(100);
+        state.look(Duration::from_secs(1), &progress);
+        assert!(state.figures.contains(" 100 deliveries/s"), "{}", state.figures);
+    }
+}
