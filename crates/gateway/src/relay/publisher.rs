@@ -182,3 +182,34 @@ impl Refusals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Events with payloads of these sizes, cut into round trips: how many are in each.
+    fn trips(sizes: &[usize]) -> Vec<usize> {
+        let event = |size: &usize| {
+            let channel = "a".parse().expect("a name");
+            Publishing::new(channel, vec![b'1'; *size].into(), Way::Live, 7, Box::new(|_| {}))
+        };
+        let mut rest: Vec<Publishing> = sizes.iter().map(event).collect();
+        let mut trips = Vec::new();
+        while !rest.is_empty() {
+            let trip = batch_len(&rest);
+            rest.drain(..trip);
+            trips.push(trip);
+        }
+        trips
+    }
+
+    #[test]
+    fn small_events_fill_a_round_trip_and_a_large_one_goes_alone() {
+        let room = BATCH_BYTES / 8 - size_of::<Publishing>();
+        assert_eq!(trips(&[10; BATCH]), [BATCH], "small ones go together");
+        assert_eq!(trips(&[room; 20]), [8, 8, 4], "up to the bound, not a byte more");
+        assert_eq!(trips(&[room + 1; 20]), [7, 7, 6]);
+        assert_eq!(trips(&[10, 10, 2 * BATCH_BYTES, 10, 10]), [2, 1, 2], "a large one takes nobody along");
+        assert_eq!(trips(&[2 * BATCH_BYTES; 3]), [1, 1, 1], "and always goes");
+    }
+}
