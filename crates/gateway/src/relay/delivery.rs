@@ -305,3 +305,6 @@ impl Tally {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
