@@ -161,6 +161,12 @@ impl Gateway {
         &self.addresses
     }
 
+    /// What its connections share.
+    #[cfg(test)]
+    pub(crate) fn node(&self) -> Arc<Node> {
+        Arc::clone(&self.node)
+    }
+
     /// Serves until `shutdown`, then drains and ends every task it started.
     pub async fn run(self, shutdown: CancellationToken) {
         let Self {

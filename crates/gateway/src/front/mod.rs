@@ -13,6 +13,7 @@ mod turns;
 mod upgrade;
 
 use std::io::{self, ErrorKind};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,33 +89,42 @@ async fn read_head<'a>(socket: &Socket, turns: &'a Turns) -> Result<Option<Read<
             return Ok(None);
         }
         let turn = turns.take().await;
-        let known = bytes.len();
-        bytes.reserve(1024);
-        match socket.try_read_buf(&mut bytes) {
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => continue,
-            Ok(0) | Err(_) if bytes.is_empty() => return Ok(None),
-            Ok(0) => return Err(Response::text(400, "the request ended in the middle of its head")),
-            Err(_) => return Ok(None),
-            Ok(_) => {}
+        let looked = look(socket, &mut bytes);
+        if let Ok(ControlFlow::Break(Some((head, leftover)))) = looked {
+            return Ok(Some(Read { head, leftover, turn }));
         }
-        // Without a line feed it cannot become whole. Parsing for each byte that dribbles in would cost
-        // the square of the head.
-        if known > 0 && bytes.len() <= MAX_HEAD && !bytes[known..].contains(&b'\n') {
-            continue;
+        // A crowd of half heads, or of broken ones, is as large as one of whole heads.
+        turn.end().await;
+        if looked?.is_break() {
+            return Ok(None);
         }
-        match Head::parse(&bytes)? {
-            Some((head, length)) if length <= MAX_HEAD => {
-                let leftover = bytes.split_off(length);
-                return Ok(Some(Read { head, leftover, turn }));
-            }
-            None if bytes.len() <= MAX_HEAD => {}
-            _ => {
-                return Err(Response::text(
-                    431,
-                    &format!("the head of a request has at most {MAX_HEAD} bytes"),
-                ));
-            }
+    }
+}
+
+/// Reads what there is. Ends with the head and what came behind it, or with nothing if the peer has left.
+fn look(socket: &Socket, bytes: &mut Vec<u8>) -> Result<ControlFlow<Option<(Head, Vec<u8>)>>, Response> {
+    let known = bytes.len();
+    bytes.reserve(1024);
+    match socket.try_read_buf(bytes) {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+            return Ok(ControlFlow::Continue(()));
         }
+        Ok(0) | Err(_) if bytes.is_empty() => return Ok(ControlFlow::Break(None)),
+        Ok(0) => return Err(Response::text(400, "the request ended in the middle of its head")),
+        Err(_) => return Ok(ControlFlow::Break(None)),
+        Ok(_) => {}
+    }
+    // Without a line feed it cannot become whole. Parsing for each byte that dribbles in would cost
+    // the square of the head.
+    if known > 0 && bytes.len() <= MAX_HEAD && !bytes[known..].contains(&b'\n') {
+        return Ok(ControlFlow::Continue(()));
+    }
+    match Head::parse(bytes)? {
+        Some((head, length)) if length <= MAX_HEAD => {
+            Ok(ControlFlow::Break(Some((head, bytes.split_off(length)))))
+        }
+        None if bytes.len() <= MAX_HEAD => Ok(ControlFlow::Continue(())),
+        _ => Err(Response::text(431, &format!("the head of a request has at most {MAX_HEAD} bytes"))),
     }
 }
 
@@ -138,3 +148,6 @@ async fn write_all(socket: &mut Socket, bytes: &[u8]) -> io::Result<()> {
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
+
+#[cfg(test)]
+mod tests;
