@@ -13,9 +13,8 @@ mod turns;
 mod upgrade;
 
 use std::io::{self, ErrorKind};
-use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidegate_metrics::RefusedFor;
 use tokio::io::AsyncReadExt;
@@ -30,31 +29,32 @@ pub(crate) use response::{Response, refusal_response};
 use turns::Turn;
 pub(crate) use turns::Turns;
 
-/// From accepting to the end of the request's head. Counts the whole, not each byte. The session's own 5 s
-/// begin at the same moment, so the two together are no longer.
+/// From accepting to the end of the request's head. Counts the whole, not each byte, and not what the peer waits for
+/// a turn. The session's own 5 s begin at the same moment, so the two together are no longer.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a refused peer may take to read why, before the socket is closed under it.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Handles an accepted socket until its door is open; the door then runs in a task of its own, whose
 /// memory does not carry what the handshake needed.
-pub(crate) async fn welcome(node: Arc<Node>, socket: Socket, turns: Arc<Turns>, arrival: Arrival) {
-    let reading = tokio::time::timeout(HANDSHAKE_TIMEOUT, read_head(&socket, &turns));
+pub(crate) async fn welcome(node: Arc<Node>, socket: Socket, turns: Arc<Turns>, mut arrival: Arrival) {
     // A node that stops waits for no head that is still to come.
-    let Some(read) = node.accepting.run_until_cancelled(reading).await else {
+    let Some(read) = node.accepting.run_until_cancelled(read_head(&socket, &turns, HANDSHAKE_TIMEOUT)).await
+    else {
         let response = Response::text(503, "the node stops; come back, to any node").with("Retry-After", "1");
         return answer(socket, &response).await;
     };
     let read = match read {
-        Ok(Ok(Some(read))) => read,
-        Ok(Ok(None)) => return,
-        Ok(Err(refusal)) => return answer(socket, &refusal).await,
-        Err(_) => {
+        Ok(read) => read,
+        Err(NoHead::Left) => return,
+        Err(NoHead::Refused(refusal)) => return answer(socket, &refusal).await,
+        Err(NoHead::Late) => {
             node.metrics.refused(RefusedFor::Timeout).inc();
             return answer(socket, &Response::text(408, "the request's head did not come within 5 s")).await;
         }
     };
-    let Read { head, leftover, turn } = read;
+    let Read { head, leftover, turn, waited } = read;
+    arrival.at.monotonic_s += waited.as_secs();
     let response = match open::open(&node, &head) {
         Ok(Opened::Door(opened)) => {
             node.serve(socket, *opened, &leftover, arrival);
@@ -79,52 +79,70 @@ struct Read<'a> {
     leftover: Vec<u8>,
     /// In which it is answered.
     turn: Turn<'a>,
+    /// For how long it waited for turns.
+    waited: Duration,
 }
 
-/// Reads until the head is whole, and has a turn then. None if the peer left before it said anything.
-async fn read_head<'a>(socket: &Socket, turns: &'a Turns) -> Result<Option<Read<'a>>, Response> {
-    let mut bytes = Vec::new();
+/// Why there is no head.
+enum NoHead {
+    /// The peer is gone.
+    Left,
+    /// The peer took too long.
+    Late,
+    Refused(Response),
+}
+
+/// Reads until the head is whole, and has a turn then.
+async fn read_head<'a>(
+    socket: &Socket,
+    turns: &'a Turns,
+    mut patience: Duration,
+) -> Result<Read<'a>, NoHead> {
+    let (mut bytes, mut waited) = (Vec::new(), Duration::ZERO);
     loop {
-        if socket.readable().await.is_err() {
-            return Ok(None);
+        let since = Instant::now();
+        match tokio::time::timeout(patience, socket.readable()).await {
+            Ok(Ok(())) => patience = patience.saturating_sub(since.elapsed()),
+            Ok(Err(_)) => return Err(NoHead::Left),
+            Err(_) => return Err(NoHead::Late),
         }
+        let since = Instant::now();
         let turn = turns.take().await;
+        waited += since.elapsed();
         let looked = look(socket, &mut bytes);
-        if let Ok(ControlFlow::Break(Some((head, leftover)))) = looked {
-            return Ok(Some(Read { head, leftover, turn }));
+        if let Ok(Some((head, leftover))) = looked {
+            return Ok(Read { head, leftover, turn, waited });
         }
         // A crowd of half heads, or of broken ones, is as large as one of whole heads.
         turn.end().await;
-        if looked?.is_break() {
-            return Ok(None);
-        }
+        looked?;
     }
 }
 
-/// Reads what there is. Ends with the head and what came behind it, or with nothing if the peer has left.
-fn look(socket: &Socket, bytes: &mut Vec<u8>) -> Result<ControlFlow<Option<(Head, Vec<u8>)>>, Response> {
+/// Reads what there is. The head and what came behind it, once it is whole.
+fn look(socket: &Socket, bytes: &mut Vec<u8>) -> Result<Option<(Head, Vec<u8>)>, NoHead> {
+    let refused = |response| Err(NoHead::Refused(response));
     let known = bytes.len();
     bytes.reserve(1024);
     match socket.try_read_buf(bytes) {
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
-            return Ok(ControlFlow::Continue(()));
+            return Ok(None);
         }
-        Ok(0) | Err(_) if bytes.is_empty() => return Ok(ControlFlow::Break(None)),
-        Ok(0) => return Err(Response::text(400, "the request ended in the middle of its head")),
-        Err(_) => return Ok(ControlFlow::Break(None)),
+        Ok(0) if !bytes.is_empty() => {
+            return refused(Response::text(400, "the request ended in the middle of its head"));
+        }
+        Ok(0) | Err(_) => return Err(NoHead::Left),
         Ok(_) => {}
     }
     // Without a line feed it cannot become whole. Parsing for each byte that dribbles in would cost
     // the square of the head.
     if known > 0 && bytes.len() <= MAX_HEAD && !bytes[known..].contains(&b'\n') {
-        return Ok(ControlFlow::Continue(()));
+        return Ok(None);
     }
-    match Head::parse(bytes)? {
-        Some((head, length)) if length <= MAX_HEAD => {
-            Ok(ControlFlow::Break(Some((head, bytes.split_off(length)))))
-        }
-        None if bytes.len() <= MAX_HEAD => Ok(ControlFlow::Continue(())),
-        _ => Err(Response::text(431, &format!("the head of a request has at most {MAX_HEAD} bytes"))),
+    match Head::parse(bytes).map_err(NoHead::Refused)? {
+        Some((head, length)) if length <= MAX_HEAD => Ok(Some((head, bytes.split_off(length)))),
+        None if bytes.len() <= MAX_HEAD => Ok(None),
+        _ => refused(Response::text(431, &format!("the head of a request has at most {MAX_HEAD} bytes"))),
     }
 }
 

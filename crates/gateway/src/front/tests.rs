@@ -73,3 +73,29 @@ async fn others_run_after_as_many_requests_as_there_are_turns() {
         assert!(most > CROWD / 2, "the control, turns for all: {most} at once of {what}");
     }
 }
+
+/// Who said everything in time is served, however long the crowd before it takes.
+#[tokio::test]
+async fn waiting_for_a_turn_is_not_the_peer_s_delay() {
+    const PATIENCE: Duration = Duration::from_millis(100);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let turns = Turns::new(1);
+    let dialled = async |request: &str| {
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.write_all(request.as_bytes()).unwrap();
+        (client, listener.accept().await.unwrap().0)
+    };
+    let (_client, socket) = dialled("GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let before = turns.take().await;
+    let crowd = async {
+        tokio::time::sleep(3 * PATIENCE).await;
+        drop(before);
+    };
+    let (read, ()) = tokio::join!(read_head(&socket, &turns, PATIENCE), crowd);
+    let read = read.unwrap_or_else(|_| panic!("it had said all"));
+    assert!(read.waited >= 2 * PATIENCE, "{:?}", read.waited);
+    drop(read);
+
+    let (_client, socket) = dialled("GET /nowhere HTTP/1.1\r\n").await;
+    assert!(matches!(read_head(&socket, &turns, PATIENCE).await, Err(NoHead::Late)), "the control");
+}

@@ -196,7 +196,7 @@ mod tests {
         let mut rest: Vec<Publishing> = sizes.iter().map(event).collect();
         let mut trips = Vec::new();
         while !rest.is_empty() {
-            let trip = batch_len(&rest);
+            let trip = batch_len(&rest, BATCH_BYTES);
             rest.drain(..trip);
             trips.push(trip);
         }

@@ -115,7 +115,7 @@ impl Bench {
 
     /// Publishes so many at once.
     async fn publish(&mut self, count: u8) {
-        while !self.delivery.rounds.have_room() {
+        while self.delivery.rounds.room() == 0 {
             self.step().await;
         }
         let numbers = self.published..self.published + count;
