@@ -44,11 +44,11 @@ impl Live {
     pub fn stage(&self, stage: &'static str, length: u64) {
         let mut state = self.state.borrow_mut();
         state.stage = stage;
-        self.bar.set_length(length.max(1));
-        self.bar.set_position(0);
         let style = ProgressStyle::with_template("{prefix:11} {bar:30} {percent:>3}%  {msg}");
         self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         self.bar.set_prefix(stage);
+        self.bar.set_length(length.max(1));
+        self.bar.set_position(0);
     }
 
     /// It is so far.
