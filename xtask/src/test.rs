@@ -84,7 +84,8 @@ pub(crate) fn full_length(only: Option<&str>) -> Result<ExitCode> {
         None => suites.retain(|suite| suite != SOAK), // it has a page of its own
     };
     anyhow::ensure!(!suites.is_empty(), "there is no such integration test");
-    let results = workspace::root().join("target/results.txt");
+    // Each its own: the soak may run beside the faults.
+    let results = workspace::root().join(format!("target/results-{}.txt", only.unwrap_or("faults")));
     let _ = std::fs::remove_file(&results); // what an earlier run said
     let mut steps =
         Steps::new(true).with_env("TIDEGATE_TEST_LENGTH", "full").with_env("TIDEGATE_RESULTS", &results);
