@@ -3,16 +3,11 @@
 mod support;
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use support::{BINARY, count, figure, run, run_at};
-use tidegate_loadtest::http::Client;
-use tidegate_testkit::{Node, RedisServer, eventually};
-
-/// The namespaces of the scenarios.
-const SCENARIOS: &str = include_str!("../scenarios/node.toml");
+use support::{BINARY, count, figure, node_of, node_with, run, run_at};
+use tidegate_testkit::{RedisServer, eventually};
 
 /// A server that is ended with the test.
 struct Server(Child);
@@ -62,27 +57,10 @@ fn the_room_floor_gives_each_room_its_own_events_and_ends_when_nobody_is_left() 
     assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
 }
 
-/// A node with these settings besides the scenarios', ready.
-fn node(redis: Option<&RedisServer>, settings: &str) -> Node {
-    let builder = Node::builder(Path::new(BINARY).with_file_name("tidegate"));
-    let builder = builder.config(&format!("{SCENARIOS}\n{settings}"));
-    let builder = match redis {
-        Some(redis) => builder.redis(&redis.url()),
-        None => builder,
-    };
-    let node = builder.start().expect("a node starts");
-    eventually(Duration::from_secs(10), "the node is ready", || {
-        let answer =
-            Client::connect(&node.admin_url()).and_then(|mut client| client.ask("GET", "/health/ready", b""));
-        answer.is_ok_and(|(status, _)| status == 200)
-    });
-    node
-}
-
 #[test]
 fn a_node_that_reads_redis_at_a_pace_delivers_everything_once_and_in_order() {
     let redis = RedisServer::start().expect("redis-server");
-    let node = node(Some(&redis), "[redis]\nread_pace = \"1ms\"\n");
+    let node = node_with(Some(&redis), "[redis]\nread_pace = \"1ms\"\n");
     // The pace begins at more than two messages in a millisecond; a pause behind them must not keep the last ones.
     let url = redis.url();
     let work = ["--connections", "20", "--channels", "10", "--rate", "5000", "--seconds", "1"];
@@ -99,7 +77,7 @@ fn a_node_that_reads_redis_at_a_pace_delivers_everything_once_and_in_order() {
 
 /// A channel with more than a thousand subscribers: its batches go round and round, in a lane that also obeys.
 fn a_hot_channel(workers: u32) {
-    let node = node(None, &format!("[server]\nworkers = {workers}\n"));
+    let node = node_of(workers);
     // Of the two channels each has 1,200 subscribers; a hundred a second move from one to the other.
     let work =
         ["--connections", "2400", "--channels", "2", "--rate", "50", "--seconds", "2", "--warm-up", "0"];

@@ -23,16 +23,21 @@ fn tidegate() -> PathBuf {
 
 /// A node that works from memory, or through Redis, once it is ready.
 pub(crate) fn node(redis: Option<&RedisServer>) -> Node {
-    let builder = Node::builder(tidegate()).config(NODE);
-    ready(match redis {
-        Some(redis) => builder.redis(&redis.url()),
-        None => builder,
-    })
+    node_with(redis, "")
 }
 
 /// A node that works from memory, with so many workers.
 pub(crate) fn node_of(workers: u32) -> Node {
-    ready(Node::builder(tidegate()).config(&format!("{NODE}\n[server]\nworkers = {workers}\n")))
+    node_with(None, &format!("[server]\nworkers = {workers}\n"))
+}
+
+/// A node with these settings besides the scenarios'.
+pub(crate) fn node_with(redis: Option<&RedisServer>, settings: &str) -> Node {
+    let builder = Node::builder(tidegate()).config(&format!("{NODE}\n{settings}"));
+    ready(match redis {
+        Some(redis) => builder.redis(&redis.url()),
+        None => builder,
+    })
 }
 
 fn ready(builder: NodeBuilder) -> Node {

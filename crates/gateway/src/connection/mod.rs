@@ -58,6 +58,19 @@ pub(crate) struct Shared {
     pub(crate) dropped_slow: IntCounter,
 }
 
+#[cfg(test)]
+impl Shared {
+    /// With outboxes that no test fills.
+    pub(crate) fn roomy(metrics: &tidegate_metrics::Metrics) -> Self {
+        Self {
+            outbox: OutboxLimits { entries: 1 << 20, bytes: 1 << 30 },
+            clock: Clock::start(),
+            outbox_bytes: metrics.outbox_bytes.clone(),
+            dropped_slow: metrics.dropped("slow"),
+        }
+    }
+}
+
 /// One connection.
 pub(crate) struct Connection<B> {
     stream: B,

@@ -2,14 +2,13 @@
 //! until it left, with and without a crew.
 
 use bytes::Bytes;
+use tidegate_core::Payload;
 use tidegate_core::hub::Hub;
-use tidegate_core::{OutboxLimits, Payload};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::*;
-use crate::clock::Clock;
 use crate::connection::{Connection, Shared};
 
 /// Events, each of which is one byte.
@@ -42,12 +41,7 @@ impl Bench {
     /// With so many seats on shared sockets, and a crew for so many workers.
     async fn new(seats: usize, workers: usize) -> (Self, Vec<JoinHandle<Vec<u8>>>) {
         let metrics = Metrics::new("test", "memory");
-        let shared = Arc::new(Shared {
-            outbox: OutboxLimits { entries: 1 << 20, bytes: 1 << 30 },
-            clock: Clock::start(),
-            outbox_bytes: metrics.outbox_bytes.clone(),
-            dropped_slow: metrics.dropped("slow"),
-        });
+        let shared = Arc::new(Shared::roomy(&metrics));
         let crew = Crew::of(workers);
         let mut helping = JoinSet::new();
         for helper in crew.iter().flat_map(|crew| crew.helpers()) {

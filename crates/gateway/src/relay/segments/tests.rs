@@ -2,14 +2,13 @@
 
 use bytes::Bytes;
 use tidegate_core::hub::Hub;
-use tidegate_core::{ChannelName, Event, OutboxLimits, Payload};
+use tidegate_core::{ChannelName, Event, Payload};
 use tidegate_metrics::Metrics;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::clock::Clock;
 use crate::connection::{Connection, Shared};
 use crate::wire::Format;
 
@@ -31,12 +30,7 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let metrics = Metrics::new("test", "memory");
-        let shared = Arc::new(Shared {
-            outbox: OutboxLimits { entries: 1 << 20, bytes: 1 << 30 },
-            clock: Clock::start(),
-            outbox_bytes: metrics.outbox_bytes.clone(),
-            dropped_slow: metrics.dropped("slow"),
-        });
+        let shared = Arc::new(Shared::roomy(&metrics));
         let (hub, channel) = (Arc::new(Hub::new(4)), ChannelName::parse("hot").unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (mut reading, mut connections) = (JoinSet::new(), Vec::new());
